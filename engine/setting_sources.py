@@ -3,10 +3,10 @@
 import os
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.data_class import dataclass
 from engine.errors import ConfigurationError
 from engine.system.environment import PREFIX
 from engine.toml_lines import locate_keys

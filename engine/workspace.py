@@ -13,12 +13,13 @@ docs/guides/analyse-runs-in-a-notebook.md shows more.
 """
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
 from engine.clock import SystemClock
+from engine.data_class import dataclass
 from engine.errors import ConfigurationError
 from engine.ledger.database import Ledger, open_ledger
 from engine.logs import get_logger

@@ -7,7 +7,7 @@ only the resolved settings and the credentials from here.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -18,6 +18,7 @@ from botocore.credentials import Credentials
 
 from engine.account.credentials import SpacedCredentials
 from engine.account.session import make_session
+from engine.data_class import dataclass
 from engine.errors import ConfigurationError, MailrunError, ServiceError, docs_page
 from engine.on_demand import OnDemand
 from engine.stopping.abandonable import DaemonThread, run_in_daemon_thread

@@ -1,10 +1,10 @@
 """The account's limits: send rate, 24-hour quota, and whether it may send at all."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from engine.account.client import translate_aws_errors
 from engine.account.unknown_operation import UnknownOperationError, is_unknown_operation
+from engine.data_class import dataclass
 from engine.errors import ServiceError
 
 UNLIMITED = -1  # how SES writes an unlimited 24-hour quota

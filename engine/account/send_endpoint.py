@@ -6,11 +6,11 @@ one request of each kind, which is captured just before it would be sent.
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 from urllib.parse import urlsplit
 
 from engine.account.client import OpenAccount, translate_aws_errors
+from engine.data_class import dataclass
 
 _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=[^/]+/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request, "

@@ -1,9 +1,10 @@
 """Mailboxes as campaign.toml writes them: `news@acme.example` or `Acme News <news@acme.example>`."""
 
 import re
-from dataclasses import dataclass
 from email.header import Header
 from email.utils import formataddr
+
+from engine.data_class import dataclass
 
 # RFC 5322 3.2.3 dot-atom, without obsolete forms; SES accepts 7-bit ASCII and requires a dot in the domain.
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"

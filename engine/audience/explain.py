@@ -1,7 +1,6 @@
 """`mailrun plan --explain`: how the plan treats one address, and which rule decides."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from engine.audience.exclusions import RULES, ExclusionReason
 from engine.audience.planning.lease_range import LeaseRange
 from engine.audience.providers import mailbox_of
 from engine.audience.spec import Dedupe
+from engine.data_class import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,10 @@ import re
 import stat
 from collections.abc import Collection, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
 
+from engine.data_class import dataclass
 from engine.errors import DataError, escape_controls, escape_undecodable
 
 SHARED = "_shared"

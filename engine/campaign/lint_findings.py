@@ -1,10 +1,11 @@
 """Findings about a campaign, and the number of messages with each."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
+from engine.data_class import dataclass
 from engine.masking import mask_text
 
 _MOST_KINDS = 100  # different findings that are counted separately; the rest are counted by kind

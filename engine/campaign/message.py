@@ -1,7 +1,7 @@
 """One message, and what is the same in all messages of a campaign."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
 
@@ -11,6 +11,7 @@ from engine.campaign.files import read_file
 from engine.campaign.part_writers import PartWriter
 from engine.campaign.spec import Campaign
 from engine.campaign.spec_sections import UnsubscribeSpec
+from engine.data_class import dataclass
 from engine.errors import DataError
 
 # https://docs.aws.amazon.com/ses/latest/dg/mime-types.html

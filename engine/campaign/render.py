@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from typing import Any
 
 from babel import Locale
@@ -23,6 +22,7 @@ from engine.campaign.template_parts import HeaderParts, MessageNames, VariantPar
 from engine.campaign.time_zones import find_zone
 from engine.campaign.unsubscribe_links import make_unsubscribe_links
 from engine.campaign.unsubscribe_tokens import TokenSigner
+from engine.data_class import dataclass
 
 LONGEST_SUBJECT = 998  # characters; RFC 5322 2.1.1
 LONGEST_SECONDS = 2.0  # of processor time for one message; a usual one needs about 30 µs

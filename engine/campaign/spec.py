@@ -1,7 +1,6 @@
 """The validated content of campaign.toml, and the campaign folder around it."""
 
 import re
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
@@ -24,6 +23,7 @@ from engine.campaign.spec_sections import (
     WindowSpec,
 )
 from engine.campaign.spec_values import DomainText, HeaderName, HeaderText, MailboxText, checked
+from engine.data_class import dataclass
 from engine.errors import ConfigurationError, DataError, UsageError, nearest
 from engine.masking import show_address
 

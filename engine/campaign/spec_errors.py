@@ -4,13 +4,13 @@ import json
 import re
 import tomllib
 from collections.abc import Mapping
-from dataclasses import dataclass
 from itertools import takewhile
 from typing import Any, get_args
 
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
+from engine.data_class import dataclass
 from engine.errors import ConfigurationError, nearest
 from engine.toml_lines import KeyPath, locate_keys
 

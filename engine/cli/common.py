@@ -1,7 +1,6 @@
 """What every command does first: read the common options, set up logs, and show progress."""
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from functools import wraps
 from pathlib import Path
 from typing import Any
@@ -10,6 +9,7 @@ import click
 
 from engine.cli.steps import report_steps
 from engine.cli.suggestions import find_given
+from engine.data_class import dataclass
 from engine.logs import configure_logs
 from engine.system.given_paths import look_at
 

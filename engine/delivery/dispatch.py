@@ -7,11 +7,12 @@ each has its own task, in `dispatch`.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from typing import TypeAlias
 
 from engine.clock import Clock
+from engine.data_class import dataclass
 from engine.delivery.pacing.gate import Gate
 from engine.delivery.replies import ReplyMeaning, SendReply
 from engine.delivery.retry import POLICIES, RetryPolicy

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +11,7 @@ from engine.account.quota import AccountQuota, read_quota
 from engine.account.unknown_operation import UnknownOperationError
 from engine.campaign.message import Envelope
 from engine.campaign.spec import CampaignSpec
+from engine.data_class import dataclass
 from engine.delivery.pacing.concurrency import MOST
 from engine.delivery.transport import Transport
 from engine.delivery.transports.callers import open_caller

@@ -7,10 +7,10 @@ code. Everything else is in doubt and is not sent again, unless the campaign set
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any, NamedTuple
 
+from engine.data_class import dataclass
 from engine.masking import mask_secrets, show_address
 
 

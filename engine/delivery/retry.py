@@ -1,8 +1,8 @@
 """When a message that was certainly not accepted is tried again."""
 
 import random
-from dataclasses import dataclass
 
+from engine.data_class import dataclass
 from engine.delivery.replies import ReplyMeaning
 
 

@@ -1,11 +1,11 @@
 """The interface of a transport: it hands over messages and reports what the answers mean."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from engine.campaign.message import Message
 from engine.campaign.part_writers import PartWriter
+from engine.data_class import dataclass
 from engine.delivery.replies import SendReply
 
 

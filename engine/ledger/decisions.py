@@ -3,13 +3,13 @@
 import getpass
 import os
 import socket
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import orjson
 from sqlalchemy import Connection, insert, select
 
+from engine.data_class import dataclass
 from engine.ledger.schema import decision_table
 
 

@@ -6,13 +6,13 @@ the guard judges only the events after them.
 
 from collections import defaultdict
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 import orjson
 from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
 
+from engine.data_class import dataclass
 from engine.ledger.runs import OVER
 from engine.ledger.schema import RunState, decision_table, feedback_domain_table, lease_table, run_table
 

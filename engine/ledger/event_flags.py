@@ -10,13 +10,13 @@ import zlib
 from array import array
 from collections import Counter
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import IntFlag
 from typing import Any
 
 from sqlalchemy import Connection, delete, func, insert, select, update
 
+from engine.data_class import dataclass
 from engine.ledger.database import insert_if_absent
 from engine.ledger.schema import feedback_domain_table, feedback_table, soft_bounce_table
 from engine.ledger.suppressed.suppressions import KEYS_AT_ONCE

@@ -4,12 +4,13 @@ A run's campaign is frozen, so its facts never change. They are written when the
 version has none until a command reads them once from the run's frozen campaign (`engine.run.facts`).
 """
 
-from dataclasses import dataclass, fields
+from dataclasses import fields
 from typing import Any
 
 from sqlalchemy import Connection, update
 from sqlalchemy.engine import RowMapping
 
+from engine.data_class import dataclass
 from engine.ledger.schema import run_table
 
 

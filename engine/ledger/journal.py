@@ -11,12 +11,14 @@ Entries are named tuples in that order: two are made for every message, and froz
 """
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from itertools import repeat
 from typing import NamedTuple
 
 import orjson
+
+from engine.data_class import dataclass
 
 
 class Outcome(StrEnum):

@@ -5,7 +5,6 @@ older epoch are refused by the statement that writes them.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -28,6 +27,7 @@ from sqlalchemy import (
 from sqlalchemy.engine import Row
 from sqlalchemy.sql.compiler import SQLCompiler
 
+from engine.data_class import dataclass
 from engine.errors import DataError
 from engine.ledger.database import insert_if_absent
 from engine.ledger.journal import Outcome, Replay, replay

@@ -18,13 +18,13 @@ import asyncio
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from typing import TypeVar
 
 from sqlalchemy import Connection
 
 from engine.clock import Clock, SystemClock
+from engine.data_class import dataclass
 from engine.errors import UnreachableError
 from engine.ledger import leases
 from engine.ledger.database import Ledger

@@ -1,11 +1,11 @@
 """Changes of a run's state that a person decides: made and recorded in one transaction."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
 from sqlalchemy import Connection
 
+from engine.data_class import dataclass
 from engine.ledger import runs
 from engine.ledger.database import Ledger
 from engine.ledger.decisions import Decision, record_decision

@@ -1,13 +1,13 @@
 """Runs: one row each, and the states they go through."""
 
 from collections.abc import Collection
-from dataclasses import dataclass
 from datetime import datetime
 
 import orjson
 from sqlalchemy import Connection, delete, exists, func, insert, literal, select, update
 from sqlalchemy.engine import Row
 
+from engine.data_class import dataclass
 from engine.ledger.database import insert_if_absent
 from engine.ledger.facts import FACT_COLUMNS, RunFacts, from_fact_columns, to_fact_columns
 from engine.ledger.schema import RunState, Timestamp, lease_table, run_table, worker_table

@@ -1,11 +1,11 @@
 """What a sender has sent today, for the warm-up: two statements, however many runs there are."""
 
-from dataclasses import dataclass
 from datetime import datetime
 from itertools import groupby
 
 from sqlalchemy import ColumnElement, Connection, and_, exists, false, func, or_, select
 
+from engine.data_class import dataclass
 from engine.ledger.journal import Outcome
 from engine.ledger.leases import replay_entries
 from engine.ledger.schema import journal_table, lease_table, run_table

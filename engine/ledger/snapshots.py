@@ -2,11 +2,11 @@
 
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import Connection
 
+from engine.data_class import dataclass
 from engine.ledger import event_flags, leases, runs, workers
 from engine.ledger.database import Ledger
 from engine.ledger.journal import Outcome, Replay

@@ -10,13 +10,14 @@ import asyncio
 import os
 import socket
 from collections.abc import Collection, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 
 import orjson
 from sqlalchemy import Connection, delete, select, update
 
 from engine.clock import Clock
+from engine.data_class import dataclass
 from engine.ledger.database import Ledger, insert_if_absent
 from engine.ledger.schema import RunState, run_table, worker_table
 from engine.ledger.worker_locks import is_process_gone, remove_worker_lock

@@ -1,11 +1,12 @@
 """The accounts of a run: every row of the audience in exactly one place."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+from engine.data_class import dataclass
 from engine.ledger.event_flags import SHOWN
 from engine.ledger.journal import Outcome
 

@@ -3,7 +3,6 @@
 import json
 from base64 import b64encode
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from email.header import decode_header, make_header
 from email.utils import parseaddr
 from hashlib import sha256
@@ -14,6 +13,7 @@ from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
 from engine.campaign.lint_findings import LintFindings, Severity
 from engine.campaign.message import Envelope, Message
+from engine.data_class import dataclass
 from engine.report.snippet import make_snippet
 from engine.store.files import write_file
 

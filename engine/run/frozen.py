@@ -1,10 +1,10 @@
 """A frozen run: the launched plan and campaign in its folder, and the mark of the ledger that began to send it."""
 
 import json
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from engine.data_class import dataclass
 from engine.errors import DataError, UsageError
 from engine.ledger.database import Ledger
 from engine.ledger.decisions import find_user

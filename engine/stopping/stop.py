@@ -1,9 +1,9 @@
 """The stop: whether a worker has to stop, and why."""
 
 import asyncio
-from dataclasses import dataclass
 from enum import StrEnum
 
+from engine.data_class import dataclass
 from engine.masking import mask_text
 
 

@@ -4,10 +4,10 @@ import fnmatch
 import glob
 from collections.abc import Iterable, Iterator
 from contextlib import closing
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine.data_class import dataclass
 from engine.errors import DataError, ServiceError
 from engine.locations import REMOTE
 from engine.store.s3_client import ConditionFailedError, ObjectMissingError, open_s3, translate_s3_errors

@@ -7,9 +7,9 @@ state, and the next command moves the file.
 """
 
 import re
-from dataclasses import dataclass
 from datetime import datetime
 
+from engine.data_class import dataclass
 from engine.store.files import digest_bytes
 from engine.store.port import Store
 

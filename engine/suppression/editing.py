@@ -2,11 +2,12 @@
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 
 import polars as pl
 
+from engine.data_class import dataclass
 from engine.ledger.decisions import Decision, find_user, record_decision
 from engine.ledger.suppressed.forgotten import make_find_forgotten
 from engine.ledger.suppressed.suppressions import (

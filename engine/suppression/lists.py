@@ -5,7 +5,6 @@ import os
 import uuid
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from engine.audience.lists.list_tables import ListTable, open_lists
 from engine.audience.reading.sources import find_sources
 from engine.audience.reading.tables import read_batches
 from engine.csv_formulas import defuse_formulas
+from engine.data_class import dataclass
 from engine.errors import DataError, UsageError
 from engine.ledger.suppressed.reasons import Reason
 from engine.ledger.suppressed.suppression_scope import OF_ALL_MAIL

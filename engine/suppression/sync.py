@@ -9,7 +9,7 @@ remove` does that, and the drift report lists the differences.
 
 import io
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, field
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
@@ -25,6 +25,7 @@ from engine.account.suppression_list import (
 )
 from engine.addresses.parse import judge_addresses
 from engine.clock import Clock
+from engine.data_class import dataclass
 from engine.errors import PausedError
 from engine.ledger.database import Ledger
 from engine.ledger.suppressed.forgotten import FindForgotten

@@ -1,7 +1,6 @@
 """Find the columns of a suppression list. A wrong guess mails people who opted out, so an unclear list is refused."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 import polars as pl
 
@@ -9,6 +8,7 @@ from engine.audience.lists.list_entries import HASH, read_entries
 from engine.audience.lists.list_names import NameRank, names_actor, rank_name
 from engine.audience.reading.tables import Table, read_batches
 from engine.csv_formulas import read_defused
+from engine.data_class import dataclass
 from engine.errors import DataError
 from engine.ledger.suppressed.reasons import REASON_NAMES, TIME_NAMES, plain_name
 

@@ -1,7 +1,6 @@
 """Rows of a suppression list: entry, reason and scope."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import polars as pl
 
@@ -10,6 +9,7 @@ from engine.audience.lists.list_entries import IS_BLANK, read_entries
 from engine.audience.lists.list_tables import ListTable
 from engine.audience.reading.tables import Rows
 from engine.csv_formulas import read_defused
+from engine.data_class import dataclass
 from engine.ledger.suppressed.reasons import TIME_NAMES, classify_reason, plain_name
 
 _NOTHING = pl.lit(None, dtype=pl.String)

@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 from engine.audience.lists.address_lines import begins_with_address, open_lines
 from engine.audience.lists.list_columns import ListColumns, find_columns
@@ -10,6 +10,7 @@ from engine.audience.lists.list_texts import with_text_columns
 from engine.audience.reading.sources import AudienceSource, Format, translate_read_errors
 from engine.audience.reading.tables import Reading, Table, open_table
 from engine.audience.reading.workbooks.workbooks import list_sheets
+from engine.data_class import dataclass
 from engine.errors import DataError
 
 # A column name that is an entry itself: a domain or a hash. `user.email` is a column name.

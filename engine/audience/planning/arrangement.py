@@ -5,13 +5,13 @@ where the partitions begin, so that they are about equal. Each is sorted by itse
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 
 import polars as pl
 
 from engine.audience.planning.first_pass import order_name
 from engine.audience.planning.partitions import HASH
 from engine.audience.planning.scratch import Scratch
+from engine.data_class import dataclass
 
 _BORDER = "plan.border"
 

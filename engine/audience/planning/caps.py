@@ -1,7 +1,6 @@
 """`[cap]`: addresses that reached the frequency cap, from the history in the store."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
 
@@ -11,6 +10,7 @@ from engine.audience.planning.partitions import HASH, Partitions
 from engine.audience.planning.scratch import Scratch
 from engine.audience.planning.threads import work_through
 from engine.audience.spec import CapSpec
+from engine.data_class import dataclass
 from engine.errors import DataError
 from engine.store.history import HISTORY_SCHEMA, find_history
 

@@ -1,7 +1,7 @@
 """The first pass: check every row by itself, then partition the rows by the hash of the address."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import polars as pl
 
@@ -16,6 +16,7 @@ from engine.audience.reading.conditions.conditions import rows_that_meet
 from engine.audience.reading.tables import Batch
 from engine.audience.reading.types import ColumnTypes
 from engine.audience.spec import AudienceSpec
+from engine.data_class import dataclass
 
 AT = f"{SCRATCH_PREFIX}at"
 LINE = f"{SCRATCH_PREFIX}line"

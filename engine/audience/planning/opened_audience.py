@@ -1,7 +1,7 @@
 """Open the files of an audience: read their columns, not their rows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import polars as pl
 
@@ -13,6 +13,7 @@ from engine.audience.reading.text_files.raw_files import is_compressed
 from engine.audience.reading.text_files.text_blocks import BLOCK_BYTES
 from engine.audience.reading.written_forms import WrittenForms
 from engine.audience.spec import AudienceSpec
+from engine.data_class import dataclass
 from engine.errors import DataError, nearest
 
 _SAMPLE_ROWS = 1000

@@ -1,7 +1,6 @@
 """Partition data of audience size by the hash of the address: equal addresses are always in the same partition."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 
 import polars as pl
 
@@ -10,6 +9,7 @@ from engine.audience.planning.plan_files import SCRATCH_PREFIX
 from engine.audience.planning.scratch import divide
 from engine.audience.providers import mailbox_of
 from engine.audience.spec import Dedupe
+from engine.data_class import dataclass
 
 HASH = f"{SCRATCH_PREFIX}hash"
 # Text per partition; each thread holds one partition and the frames made from it.

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -28,6 +28,7 @@ from engine.audience.reading.conditions.conditions import columns_in
 from engine.audience.reading.tables import read_batches
 from engine.audience.reading.types import ColumnTypes
 from engine.audience.spec import AudienceSpec, CapSpec, SuppressionSpec
+from engine.data_class import dataclass
 from engine.ledger.suppressed.forgotten import FindForgotten
 from engine.ledger.suppressed.suppression_scope import CampaignKind
 from engine.ledger.suppressed.suppressions import Suppression

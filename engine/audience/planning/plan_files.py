@@ -3,7 +3,6 @@
 import os
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -13,6 +12,7 @@ from engine.addresses.hashing import mix
 from engine.audience.planning.lease_range import LeaseRange
 from engine.audience.planning.threads import work_through
 from engine.audience.reading.blanks import find_blank_texts, null_blanks
+from engine.data_class import dataclass
 from engine.errors import DataError
 from engine.store.files import PRIVATE_FILE, translate_os_errors
 from engine.system.process_limits import describe_limit

@@ -1,7 +1,7 @@
 """Writing the recipients, partition by partition."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 import polars as pl
@@ -18,6 +18,7 @@ from engine.audience.planning.plan_files import (
 )
 from engine.audience.planning.second_pass import SetRules, Settled, merge_counts, settle_partition
 from engine.audience.planning.threads import work_through
+from engine.data_class import dataclass
 
 # A small audience still has several leases, for several workers; a large one has leases that are worth a file each.
 LEASES_WANTED = 8

@@ -1,7 +1,7 @@
 """The second pass: deduplicate each partition, compare it with the lists of addresses, and sort it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import polars as pl
 
@@ -13,6 +13,7 @@ from engine.audience.planning.first_pass import ADDRESS, AT, LINE, MISSING
 from engine.audience.planning.partitions import HASH, Partitions
 from engine.audience.planning.scratch import Scratch
 from engine.audience.planning.suppressed_rows import Suppressions
+from engine.data_class import dataclass
 from engine.ledger.suppressed.forgotten import FindForgotten
 
 _NOTHING = {"row": pl.UInt64, "file": pl.UInt32, "line": pl.UInt64, "address": pl.String, HASH: pl.UInt64}

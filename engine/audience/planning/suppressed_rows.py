@@ -1,7 +1,7 @@
 """Suppressed addresses: suppression files and the ledger's list, stored by partition."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 
 import polars as pl
@@ -14,6 +14,7 @@ from engine.audience.planning.threads import work_through
 from engine.audience.reading.sources import find_sources
 from engine.audience.reading.tables import Batch, read_batches
 from engine.audience.spec import SuppressionSpec
+from engine.data_class import dataclass
 from engine.errors import DataError
 from engine.ledger.suppressed.blocked_rows import are_blocked
 from engine.ledger.suppressed.reasons import classify_reason

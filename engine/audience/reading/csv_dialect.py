@@ -4,10 +4,10 @@ import csv
 import io
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from engine.audience.reading.header_names import guess_header, is_same_name, name_each_once
 from engine.audience.reading.text_files.text_blocks import mark_damage
+from engine.data_class import dataclass
 from engine.errors import DataError
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 

@@ -1,11 +1,12 @@
 """Columns, batches and rows of a file in any format."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import polars as pl
 
 from engine.audience.reading.sources import AudienceSource
+from engine.data_class import dataclass
 
 Schema = Mapping[str, pl.DataType]
 

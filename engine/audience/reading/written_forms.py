@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import polars as pl
 
@@ -10,6 +10,7 @@ from engine.audience.reading.date_formats import read_date_format
 from engine.audience.reading.rows import Rows, Table
 from engine.audience.reading.sources import Format, refuse_unknown_column
 from engine.audience.reading.types import DECIMAL, WORDS_FOR_NOTHING
+from engine.data_class import dataclass
 from engine.errors import DataError
 
 LENIENT = "correct the file or the setting, or give --lenient to exclude the rows"

@@ -2,11 +2,11 @@
 
 import hashlib
 from collections.abc import Mapping
-from dataclasses import dataclass
 
 from engine.campaign.content.templates import CampaignContent, compile_content
 from engine.campaign.files import list_files, read_file
 from engine.campaign.spec import Campaign, CampaignSpec
+from engine.data_class import dataclass
 from engine.errors import DataError
 
 

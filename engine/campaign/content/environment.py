@@ -6,7 +6,6 @@ adds the checks to every template.
 """
 
 from collections.abc import Callable, Iterator, Mapping, MutableMapping
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -34,6 +33,7 @@ from engine.campaign.content.printing.printed_values import (
     write_attributes,
 )
 from engine.campaign.files import list_files, read_file
+from engine.data_class import dataclass
 
 
 class _CheckedFields(SandboxedFormatter):

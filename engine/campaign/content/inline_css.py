@@ -7,7 +7,6 @@ template. What cannot be inlined (media queries, :hover) stays in the <style> el
 
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from html import escape, unescape
 
 import css_inline
@@ -15,6 +14,7 @@ from jinja2 import TemplateSyntaxError
 
 from engine.campaign.content.media_rules import is_for_screens
 from engine.campaign.content.template_tokens import TemplateToken, mask
+from engine.data_class import dataclass
 
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _ELEMENT = re.compile(r"""<([A-Za-z][\w:-]*)((?:"[^"]*"|'[^']*'|[^>"'])*)>""")

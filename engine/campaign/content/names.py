@@ -1,12 +1,13 @@
 """The names that templates read: which columns the plan needs, and which names are unknown."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from typing import Any
 
 from jinja2 import TemplateAssertionError, meta, nodes
 
 from engine.campaign.content.environment import TemplateEnvironment
+from engine.data_class import dataclass
 
 # The names that templates have in addition to the audience's columns, and the fields of these names.
 ENGINE_FIELDS: Mapping[str, frozenset[str]] = {

@@ -3,12 +3,12 @@
 import re
 from bisect import bisect_right
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from enum import StrEnum
 
 from jinja2 import Environment, TemplateSyntaxError
 
 from engine.campaign.content.environment import Prepared, TemplateEnvironment
+from engine.data_class import dataclass
 
 _LEXER = Environment(keep_trailing_newline=True)  # noqa: S701 - it renders nothing
 _OPENING = re.compile(r"\{[{%][-+]?")

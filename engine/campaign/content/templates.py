@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 
@@ -21,6 +21,7 @@ from engine.campaign.files import is_part, list_files, read_file, resolve_file, 
 from engine.campaign.headers import is_template
 from engine.campaign.locales import parse_locale
 from engine.campaign.spec import Campaign
+from engine.data_class import dataclass
 from engine.errors import DataError
 from engine.toml_lines import locate_keys
 

@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from html import escape
 from html.parser import HTMLParser
 
 from engine.campaign.content.media_rules import apply_screen_rules
+from engine.data_class import dataclass
 
 _VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"})
 _NOT_SHOWN = frozenset(

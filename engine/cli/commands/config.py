@@ -1,7 +1,6 @@
 """`mailrun config`: every setting with its value and its source."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import click
@@ -11,6 +10,7 @@ from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
 from engine.cli.opening import read_settings
 from engine.cli.suggestions import find_given
+from engine.data_class import dataclass
 from engine.masking import MASK, mask_secrets, mask_url
 from engine.setting_sources import Source, find_source
 from engine.settings import Settings, list_settings

@@ -4,7 +4,6 @@ import platform
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
@@ -12,6 +11,7 @@ from engine import __version__
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
 from engine.cli.opening import open_chosen, read_settings
+from engine.data_class import dataclass
 from engine.errors import ExitCode, MailrunError
 from engine.ledger.migrate import HEAD
 from engine.masking import mask_url

@@ -3,7 +3,6 @@
 import asyncio
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from functools import partial
 from typing import Any
 
@@ -14,6 +13,7 @@ from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
 from engine.cli.opening import open_chosen
 from engine.cli.suggestions import write_command
+from engine.data_class import dataclass
 from engine.errors import ExitCode, UsageError
 from engine.feedback.events.certificates import fetch_certificate
 from engine.feedback.events.effects import SoftRule

@@ -1,12 +1,12 @@
 """Limits in addition to the rate: budgets that run out, windows that close."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
 from engine.clock import Clock
+from engine.data_class import dataclass
 from engine.delivery.pacing.window import Window
 from engine.logs import get_logger
 from engine.stopping.stop import Stop, StopCause, StopReason

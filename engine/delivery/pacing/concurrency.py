@@ -9,8 +9,9 @@ import asyncio
 import math
 import resource
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from engine.data_class import dataclass
 from engine.system.process_limits import FILES_FOR_OTHERS
 
 FEWEST = 8

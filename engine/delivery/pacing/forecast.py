@@ -1,9 +1,9 @@
 """Forecast a run in one sentence: when it is done, or what stops it before: the quota, the warm-up, the window."""
 
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
+from engine.data_class import dataclass
 from engine.delivery.pacing.window import Window
 
 _MILLION, _THOUSAND = 1_000_000, 10_000

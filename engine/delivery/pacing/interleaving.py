@@ -6,11 +6,12 @@ is closed is put off: its lease is released when its other rows are done, and ta
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from heapq import heappop, heappush
 from typing import Generic, Protocol, TypeVar
 
 from engine.addresses.mailbox import domain_of
+from engine.data_class import dataclass
 
 DOMAIN_BURST = 1.0  # recipients: a capped domain gets one after the other
 

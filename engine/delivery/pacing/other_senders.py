@@ -1,6 +1,6 @@
 """Other senders of the account: the recipients that SES counts and mailrun did not send to. Pure."""
 
-from dataclasses import dataclass
+from engine.data_class import dataclass
 
 # SentLast24Hours lags, so after our own rate falls it shows more than we send for a while. Two readings must agree.
 _FEWEST_SECONDS = 10.0

@@ -17,7 +17,9 @@ curve of CUBIC (RFC 9438), with the limit in the place of the window:
 """
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
+
+from engine.data_class import dataclass
 
 BURST_SECONDS = 0.1
 DECREASE = 0.85  # of the limit, at each throttle

@@ -3,11 +3,12 @@
 This is the only place where a rate is computed: previews, forecasts, launches and workers all call find_rate.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from engine.account.quota import AccountQuota
 from engine.campaign.spec import CampaignSpec
 from engine.campaign.spec_sections import DeliverySpec
+from engine.data_class import dataclass
 from engine.delivery.pacing.other_senders import OtherSenders
 from engine.delivery.pacing.pacer import FLOOR
 

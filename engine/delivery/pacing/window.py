@@ -1,11 +1,12 @@
 """When messages may be handed over: times of day in a time zone, and a moment after which nothing is sent. Pure."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 from engine.campaign.spec import CampaignSpec
 from engine.campaign.time_zones import find_zone
+from engine.data_class import dataclass
 
 # A window may have begun yesterday; the next begins tomorrow or later, where a zone skips a part of a day or all of it.
 _DAYS = range(-1, 5)

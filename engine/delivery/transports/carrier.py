@@ -11,10 +11,11 @@ import itertools
 import socket
 import ssl
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from time import monotonic
 from typing import Any
 
+from engine.data_class import dataclass
 from engine.delivery.pacing.concurrency import MOST
 from engine.delivery.transports.connection import ANSWER_SECONDS, Connection, InDoubtError, NeverSentError
 from engine.delivery.transports.http_answer import HttpAnswer

@@ -6,9 +6,10 @@ moment is shorter, so that a steady run needs few connections. What it does wron
 """
 
 from collections import deque
-from dataclasses import dataclass, field
+from dataclasses import field
 from time import monotonic
 
+from engine.data_class import dataclass
 from engine.delivery.transports.connection import Connection
 
 IDLE_SECONDS = 12.0  # AWS closes idle connections after 20 s; using one in that instant would leave a call in doubt

@@ -7,7 +7,6 @@ writes them shorter: without blanks, and UTF-8 instead of escapes.
 import re
 from base64 import b64encode
 from collections.abc import Hashable, Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
@@ -20,6 +19,7 @@ from engine.campaign.part_writers import (
     make_letters,
     make_nested_json_writer,
 )
+from engine.data_class import dataclass
 from engine.delivery.transport import CallGroup
 
 _CHARSET = b'","Charset":"UTF-8"}'  # SES's default is 7-bit ASCII

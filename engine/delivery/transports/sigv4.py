@@ -7,11 +7,11 @@ or two of the canonical request and of one HMAC. Tests compare every byte with b
 """
 
 import hmac
-from dataclasses import dataclass
 from hashlib import sha256
 from time import gmtime, strftime
 from typing import TYPE_CHECKING
 
+from engine.data_class import dataclass
 from engine.keyed_hash import KeyedHash
 
 if TYPE_CHECKING:

@@ -5,7 +5,7 @@ and in any order.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 from sqlalchemy import Connection
 
+from engine.data_class import dataclass
 from engine.feedback.events.rules import EventAction, EventRule, find_rule
 from engine.ledger import event_flags, runs
 from engine.ledger.event_flags import Flag, NewFlags, SoftBounce

@@ -10,12 +10,13 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from enum import IntEnum, StrEnum
 from typing import Any
 
 import orjson
 
+from engine.data_class import dataclass
 from engine.feedback.events.records import FeedbackEvent, MalformedError, read_record
 
 _DEEPEST = 4  # an SNS notification of an EventBridge event that was quarantined

@@ -6,13 +6,14 @@ file, and are applied when they are read again. Every step may be repeated, in a
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
 
 from engine.clock import Clock
+from engine.data_class import dataclass
 from engine.feedback.events.effects import RunEvents, SoftRule, add_rules, apply_events
 from engine.feedback.events.envelopes import Opened, Passed, Quarantined
 from engine.feedback.events.event_files import EVENT_SCHEMA, write_events, write_quarantine

@@ -8,7 +8,6 @@ import asyncio
 import re
 from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
 from typing import Any
 
 import botocore.exceptions
@@ -17,6 +16,7 @@ from aiobotocore.session import AioSession
 
 from engine.account.async_client import open_aws_client
 from engine.account.client import Endpoint, translate_aws_errors
+from engine.data_class import dataclass
 from engine.errors import ConfigurationError
 from engine.logs import get_logger
 from engine.stopping.stop import Stop

@@ -14,7 +14,6 @@ import mmap
 import uuid
 from array import array
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import accumulate
 from pathlib import Path
 
@@ -23,6 +22,7 @@ import polars as pl
 from engine.addresses.hashing import hash_keys
 from engine.audience.planning.lease_range import LeaseRange
 from engine.audience.planning.scratch import Scratch
+from engine.data_class import dataclass
 from engine.errors import DataError
 from engine.store.files import PRIVATE_FOLDER, translate_os_errors
 

@@ -1,8 +1,8 @@
 """The rules, as data: the flags that each event sets, and whether it suppresses the address."""
 
-from dataclasses import dataclass
 from enum import StrEnum
 
+from engine.data_class import dataclass
 from engine.feedback.events.records import EventKind
 from engine.ledger.event_flags import Flag
 from engine.ledger.suppressed.reasons import Reason

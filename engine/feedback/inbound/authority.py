@@ -9,9 +9,9 @@ Sources: SES developer guide, "Contents of notifications for Amazon SES email re
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 
+from engine.data_class import dataclass
 from engine.feedback.inbound.address_lists import read_addresses
 
 MOST_HEAD_BYTES = 256 * 1024  # of a mail's header that are read

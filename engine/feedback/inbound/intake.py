@@ -6,7 +6,7 @@ proves who that is, and a report counts where it is of a configured feedback sou
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import polars as pl
@@ -14,6 +14,7 @@ import polars as pl
 from engine.addresses.parse import judge_addresses
 from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.clock import Clock
+from engine.data_class import dataclass
 from engine.feedback.inbound.authority import MailSender, MailTrust, ReceivedMail, Unproven, identify_sender
 from engine.feedback.inbound.mail import InboundMail, MailKind, read_mail
 from engine.feedback.unsubscribe.tokens import verify_token

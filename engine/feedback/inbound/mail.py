@@ -8,10 +8,10 @@ answer to our mail never has our token alone as its subject or recipient. Broken
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from itertools import product
 
+from engine.data_class import dataclass
 from engine.feedback.inbound.address_lists import read_addresses
 from engine.feedback.inbound.header_fields import UnreadableMailError, join_lines, read_fields, unfold
 from engine.feedback.inbound.mail_parts import MailPart, read_parts

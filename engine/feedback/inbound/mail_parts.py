@@ -10,8 +10,9 @@ Source: RFC 2046 5.1 (multipart).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from engine.data_class import dataclass
 from engine.feedback.inbound.encoded_words import decode_words
 from engine.feedback.inbound.header_fields import UnreadableMailError, join_lines, read_content_type, read_head, unfold
 from engine.feedback.inbound.transfer_encodings import decode_charset, decode_transfer

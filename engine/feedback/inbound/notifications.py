@@ -7,10 +7,10 @@ small).
 import base64
 import binascii
 from collections.abc import Mapping
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import Any
 
+from engine.data_class import dataclass
 from engine.feedback.events.envelopes import Verify, read_json
 from engine.feedback.inbound.authority import SesReceipt
 

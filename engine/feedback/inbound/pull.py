@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 
+from engine.data_class import dataclass
 from engine.errors import ExitCode
 from engine.feedback.events.envelopes import ForgedError, Verify
 from engine.feedback.inbound.authority import SES_AUTHSERV_ID, MailTrust, ReceivedMail

@@ -3,7 +3,7 @@
 import tomllib
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
@@ -17,6 +17,7 @@ from markupsafe import Markup
 
 from engine.campaign.content.localisation import is_right_to_left
 from engine.campaign.locales import choose_language, read_locales
+from engine.data_class import dataclass
 from engine.errors import ConfigurationError, docs_page
 from engine.settings import Settings
 

@@ -6,13 +6,14 @@ identifies the person, and no answer shows the address.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from functools import partial
 from typing import Protocol
 from urllib.parse import parse_qsl
 
 from engine.campaign.unsubscribe_tokens import TokenSigner
+from engine.data_class import dataclass
 from engine.errors import MailrunError
 from engine.feedback.inbound.header_fields import UnreadableMailError, read_content_type, read_fields, unfold
 from engine.feedback.inbound.mail_parts import split_multipart

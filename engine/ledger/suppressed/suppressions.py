@@ -1,7 +1,6 @@
 """The ledger's own list of addresses that must not be mailed."""
 
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
@@ -10,6 +9,7 @@ import orjson
 from sqlalchemy import ARRAY, Connection, Text, any_, bindparam, delete, func, select, tuple_, update
 from sqlalchemy.engine import Row
 
+from engine.data_class import dataclass
 from engine.ledger.database import Ledger, insert_if_absent
 from engine.ledger.schema import forgotten_table, soft_bounce_table, suppression_table
 from engine.ledger.suppressed.reasons import Reason, classify_reason

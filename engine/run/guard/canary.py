@@ -6,7 +6,7 @@ by its figures or by a person.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import accumulate
@@ -17,6 +17,7 @@ from sqlalchemy import Connection
 
 from engine.audience.planning.lease_range import LeaseRange
 from engine.campaign.spec_sections import CanarySpec, GuardSpec
+from engine.data_class import dataclass
 from engine.ledger import event_counts, leases
 from engine.ledger.decisions import Decision, list_decisions, record_decision
 from engine.ledger.runs import Run

@@ -1,12 +1,13 @@
 """The guard over events: every worker and `status` read the same counts from the ledger and judge in the same way."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 
 from sqlalchemy import Connection
 
 from engine.campaign.spec_sections import GuardSpec
+from engine.data_class import dataclass
 from engine.ledger import event_counts
 from engine.ledger.event_counts import Counts
 from engine.ledger.runs import Run

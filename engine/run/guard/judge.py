@@ -6,10 +6,11 @@ the run pauses; above half of it the guard logs a warning.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
+from engine.data_class import dataclass
 from engine.quantities import format_count
 from engine.run.guard.binomial import find_lower_bound, is_above
 

@@ -1,10 +1,11 @@
 """The safeguards of a run: the guard over messages that were not sent, the guard over events, the canary."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from sqlalchemy import Connection
 
+from engine.data_class import dataclass
 from engine.ledger.recorder import Recorder
 from engine.logs import get_logger
 from engine.run.guard.canary import Canary, CanaryState

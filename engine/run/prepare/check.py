@@ -1,12 +1,13 @@
 """`mailrun check`: checks a campaign's content against its audience, and the account."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 from engine.account.client import Endpoint
 from engine.campaign.lint_findings import LintFindings, Severity
+from engine.data_class import dataclass
 from engine.delivery.outbound import open_outbound
 from engine.errors import ExitCode, MailrunError
 from engine.progress import step

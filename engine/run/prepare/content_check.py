@@ -1,7 +1,6 @@
 """The content part of `check` and `launch`: templates against the plan, and a fair sample of messages."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 from engine.audience.planning.plan_files import count_nulls
@@ -12,6 +11,7 @@ from engine.campaign.lint_findings import LintFinding, LintFindings, Severity
 from engine.campaign.render_error import RenderError
 from engine.campaign.spec import Campaign
 from engine.campaign.unsubscribe_tokens import TokenSigner
+from engine.data_class import dataclass
 from engine.errors import DataError
 from engine.quantities import format_count
 from engine.run.guard.judge import FEWEST_LOSSES

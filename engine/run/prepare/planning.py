@@ -3,7 +3,6 @@
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
@@ -17,6 +16,7 @@ from engine.campaign.content.compiled import compile_or_reuse
 from engine.campaign.content.templates import check_names
 from engine.campaign.files import copy_files
 from engine.campaign.spec import Campaign
+from engine.data_class import dataclass
 from engine.errors import DataError, nearest
 from engine.ledger.database import Ledger
 from engine.ledger.decisions import find_user

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any
@@ -14,6 +13,7 @@ from engine.campaign.lint_findings import LintFindings, Severity
 from engine.campaign.message_lint import find_unused_inline
 from engine.campaign.mime import Composer
 from engine.campaign.render_error import RenderError
+from engine.data_class import dataclass
 from engine.errors import MailrunError, UsageError
 from engine.masking import show_address
 from engine.progress import step

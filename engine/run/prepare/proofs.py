@@ -1,7 +1,6 @@
 """`mailrun test`: sends proofs of a campaign to its authors, through the real transport; they belong to no run."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +10,7 @@ from engine.campaign.headers import OWN_TAGS, PROOF_TAG
 from engine.campaign.message import Message
 from engine.campaign.render_error import RenderError
 from engine.clock import Clock, SystemClock
+from engine.data_class import dataclass
 from engine.delivery.outbound import open_outbound
 from engine.delivery.pacing.rate_share import find_rate
 from engine.delivery.replies import ReplyMeaning

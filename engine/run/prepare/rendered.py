@@ -2,9 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from engine.campaign.lint_findings import LintFindings
+from engine.data_class import dataclass
 
 EXAMPLES = 20  # failed rows that are reported one by one; all are in the files
 MOST_REASONS = 1000

@@ -9,7 +9,6 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
 from contextlib import contextmanager
-from dataclasses import dataclass
 from itertools import islice
 from pathlib import Path
 from typing import TypeVar
@@ -27,6 +26,7 @@ from engine.campaign.render import Renderer
 from engine.campaign.render_error import LARGEST_MEMORY, RenderError
 from engine.campaign.spec import Campaign, load_campaign
 from engine.campaign.unsubscribe_tokens import TokenSigner
+from engine.data_class import dataclass
 from engine.errors import DataError, MailrunError
 from engine.logs import configure_logs, get_logger
 from engine.run.prepare.rendered import EXAMPLES, MOST_LOCALES, MOST_REASONS, Pick, Rendered, add_bounded

@@ -1,11 +1,11 @@
 """How long a run would take, and how much of the 24-hour quota."""
 
-from dataclasses import dataclass
 from typing import Any
 
 from engine.account.client import Endpoint
 from engine.account.quota import AccountQuota
 from engine.campaign.spec_sections import DeliverySpec
+from engine.data_class import dataclass
 from engine.delivery.outbound import open_outbound
 from engine.delivery.pacing.rate_share import find_rate
 from engine.errors import MailrunError

@@ -1,11 +1,12 @@
 """Leftovers of killed processes: temporary files, and plans that no ledger registered."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime, timedelta
 
 import polars as pl
 
+from engine.data_class import dataclass
 from engine.ledger import snapshots
 from engine.ledger.database import Ledger
 from engine.ledger.identity import read_identity

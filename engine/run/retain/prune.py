@@ -3,11 +3,12 @@
 The counts and the key of a run stay permanently, so that the key is never sent again.
 """
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import date, datetime, timedelta
 
 from engine.audience.spec import MOST_CAP_DAYS
 from engine.clock import Clock
+from engine.data_class import dataclass
 from engine.feedback.events.event_files import QUARANTINE, prune_events
 from engine.feedback.events.matching import remove_indexes
 from engine.feedback.inbound.intake import REFUSED

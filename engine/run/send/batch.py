@@ -1,8 +1,9 @@
 """A call under construction: messages of one lease and group that will share it."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
+from engine.data_class import dataclass
 from engine.delivery.transport import Item
 from engine.run.send.open_lease import OpenLease
 

@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 from functools import partial
 from typing import cast
 
 from engine.clock import Clock
+from engine.data_class import dataclass
 from engine.delivery.dispatch import Call, Dispatcher
 from engine.delivery.pacing.concurrency import Slots
 from engine.delivery.transport import Item

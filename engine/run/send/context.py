@@ -1,8 +1,7 @@
 """The context of sending a run: the workspace's store, ledger, clock and settings, and the stop."""
 
-from dataclasses import dataclass
-
 from engine.clock import Clock
+from engine.data_class import dataclass
 from engine.ledger.database import Ledger
 from engine.settings import Settings
 from engine.stopping.stop import Stop

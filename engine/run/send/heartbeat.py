@@ -1,10 +1,9 @@
 """A worker's row in the ledger: each heartbeat shows that the worker is alive, and reads the run's state."""
 
-from dataclasses import dataclass
-
 from sqlalchemy import Connection
 
 from engine.clock import Clock
+from engine.data_class import dataclass
 from engine.delivery.pacing.admission import Admission
 from engine.ledger import runs, workers
 from engine.ledger.recorder import Recorder

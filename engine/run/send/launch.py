@@ -1,7 +1,6 @@
 """`mailrun launch`: resume a run or plan it, check the account, send, return the accounts."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -11,6 +10,7 @@ from engine.account.quota import AccountQuota
 from engine.campaign.lint_findings import Severity
 from engine.campaign.message import prepare_envelope
 from engine.campaign.spec import Campaign
+from engine.data_class import dataclass
 from engine.delivery.outbound import Outbound, open_outbound
 from engine.delivery.pacing.budgets import describe_deadline
 from engine.delivery.pacing.forecast import Opening, forecast_sending

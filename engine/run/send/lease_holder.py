@@ -2,11 +2,12 @@
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import dataclass, field
+from dataclasses import field
 
 from sqlalchemy import Connection
 
 from engine.clock import Clock
+from engine.data_class import dataclass
 from engine.ledger import leases
 from engine.ledger.leases import Lease
 from engine.ledger.recorder import Recorder

@@ -1,9 +1,8 @@
 """Makes a recipient's message ready for its transport, unless the recipient must not be sent to."""
 
-from dataclasses import dataclass
-
 from engine.campaign.render import Renderer
 from engine.campaign.render_error import RenderError
+from engine.data_class import dataclass
 from engine.delivery.transport import Item, Transport
 from engine.run.recipients import Recipient
 from engine.run.send.open_lease import OpenLease

@@ -2,12 +2,13 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import polars as pl
 
 from engine.audience.planning.plan_files import read_lease
 from engine.clock import Clock
+from engine.data_class import dataclass
 from engine.feedback.events.event_files import find_message_ids
 from engine.ledger import leases
 from engine.ledger.event_flags import Flag, read_flags

@@ -9,10 +9,11 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Protocol, Self
 
 from engine.clock import Clock
+from engine.data_class import dataclass
 from engine.logs import get_logger
 from engine.stopping.stop import Stop, StopCause, StopReason
 

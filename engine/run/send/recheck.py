@@ -9,9 +9,9 @@ workers.
 
 import asyncio
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
 
 from engine.clock import Clock
+from engine.data_class import dataclass
 from engine.ledger.recorder import Recorder
 from engine.ledger.suppressed.forgotten import find_forgotten_keys
 from engine.ledger.suppressed.suppression_scope import CampaignKind

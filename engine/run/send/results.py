@@ -1,9 +1,9 @@
 """Every recipient's final result: kept in the open lease, counted, and judged by the guard."""
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
 
 from engine.clock import Clock
+from engine.data_class import dataclass
 from engine.delivery.dispatch import Call
 from engine.delivery.replies import bound_detail
 from engine.ledger.journal import Outcome, Result

@@ -8,7 +8,6 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -16,6 +15,7 @@ from pathlib import Path
 from typing import Self
 
 from engine.account.client import Endpoint
+from engine.data_class import dataclass
 from engine.errors import ExitCode, MailrunError
 from engine.ledger.journal import Outcome
 from engine.logs import configure_logs, get_logger

@@ -1,11 +1,11 @@
 """A worker's tuning: it measures the event loop, sets the concurrency, writes its vitals and adds processes."""
 
 import asyncio
-from dataclasses import dataclass
 
 from sqlalchemy import Connection
 
 from engine.clock import Clock
+from engine.data_class import dataclass
 from engine.delivery.pacing.concurrency import Concurrency, LagMeter, Slots
 from engine.delivery.pacing.gate import Gate
 from engine.delivery.transport import Transport

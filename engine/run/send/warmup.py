@@ -8,7 +8,6 @@ themselves.
 
 import asyncio
 from collections.abc import Callable
-from dataclasses import dataclass
 from datetime import datetime, time
 
 from sqlalchemy import Connection
@@ -16,6 +15,7 @@ from sqlalchemy import Connection
 from engine.addresses.mailbox import domain_of
 from engine.campaign.spec import CampaignSpec
 from engine.clock import Clock
+from engine.data_class import dataclass
 from engine.delivery.pacing.admission import Admission
 from engine.delivery.pacing.budgets import Allowance
 from engine.delivery.pacing.rate_share import RateShare

@@ -4,7 +4,7 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -13,6 +13,7 @@ from engine.account.quota import AccountQuota
 from engine.campaign.render import Renderer
 from engine.campaign.spec import CampaignSpec
 from engine.clock import Clock
+from engine.data_class import dataclass
 from engine.delivery.dispatch import Dispatcher
 from engine.delivery.pacing.admission import Admission
 from engine.delivery.pacing.budgets import Allowance, Budget, Hours

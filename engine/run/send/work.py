@@ -3,7 +3,6 @@
 import asyncio
 import os
 from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
 from functools import partial
 
 from engine.account.client import Endpoint
@@ -13,6 +12,7 @@ from engine.campaign.message import prepare_envelope
 from engine.campaign.render import Renderer
 from engine.campaign.spec import Campaign, change_transport, load_campaign
 from engine.campaign.unsubscribe_tokens import TokenSigner
+from engine.data_class import dataclass
 from engine.delivery.outbound import Outbound, open_outbound
 from engine.errors import PausedError, UsageError
 from engine.ledger import runs

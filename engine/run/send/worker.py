@@ -7,11 +7,12 @@ between which the event loop runs other tasks. The calls of a slice begin togeth
 
 import asyncio
 import math
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 
 from engine.campaign.spec_sections import WindowSpec
 from engine.clock import Clock
+from engine.data_class import dataclass
 from engine.delivery.pacing.gate import Gate
 from engine.delivery.pacing.interleaving import Interleaving
 from engine.delivery.pacing.window import ZonedWindows, parse_window

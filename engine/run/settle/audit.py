@@ -3,13 +3,14 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from engine.audience.planning.plan_files import iterate_lease_rows
+from engine.data_class import dataclass
 from engine.errors import UsageError
 from engine.ledger import event_flags, snapshots
 from engine.ledger.database import Ledger

@@ -1,11 +1,12 @@
 """Compares the accounts of a run with the receiving side's own list."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import Any
 
 import polars as pl
 
+from engine.data_class import dataclass
 from engine.ledger.journal import Outcome
 from engine.quantities import format_count
 

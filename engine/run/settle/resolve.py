@@ -1,7 +1,6 @@
 """`mailrun resolve`: lists recipients in doubt, and settles them as a person decides."""
 
 from collections.abc import Callable, Collection, Mapping
-from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
@@ -9,6 +8,7 @@ import polars as pl
 
 from engine.audience.planning.plan_files import read_lease
 from engine.clock import Clock
+from engine.data_class import dataclass
 from engine.errors import DataError, PausedError, UsageError
 from engine.ledger import lease_changes, snapshots, workers
 from engine.ledger.database import Ledger

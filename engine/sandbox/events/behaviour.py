@@ -5,11 +5,12 @@ order of messages, and however often their events are made.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, fields
+from dataclasses import field, fields
 from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any
 
+from engine.data_class import dataclass
 from engine.sandbox.ses.simulator import SIMULATOR_DOMAIN, mailbox_of
 
 EVENT_TYPES = (

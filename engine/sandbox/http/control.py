@@ -2,12 +2,12 @@
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 from aiohttp import web
 
+from engine.data_class import dataclass
 from engine.errors import docs_page
 from engine.sandbox.events.behaviour import Behaviour
 from engine.sandbox.events.feedback import Feedback

@@ -2,8 +2,9 @@
 
 import random
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from typing import Any
+
+from engine.data_class import dataclass
 
 # What happens to a call before anything of it is accepted.
 BEFORE = (

@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from datetime import datetime, timedelta
 from email.utils import parseaddr
 from pathlib import Path
@@ -12,6 +11,7 @@ import orjson
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from engine.data_class import dataclass
 from engine.sandbox.events.event_records import SandboxEvent, write_time
 from engine.sandbox.events.fates import FATES, describe_event, name_fate
 from engine.sandbox.http.record_index import RecordIndex

@@ -1,9 +1,10 @@
 """What the sandbox answers: results and errors as the SES API v2 words them."""
 
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
+
+from engine.data_class import dataclass
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,9 +5,9 @@ Source: SES API v2 `Attachment`; developer guide, "Unsupported attachment types"
 
 import binascii
 from base64 import b64decode
-from dataclasses import dataclass
 from typing import Any
 
+from engine.data_class import dataclass
 from engine.sandbox.http.replies import bad_request
 from engine.sandbox.ses.draft import DraftAttachment
 from engine.sandbox.ses.members import check_length, items, one_of, optional, required

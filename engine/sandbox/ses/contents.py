@@ -2,11 +2,11 @@
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any
 
 import orjson
 
+from engine.data_class import dataclass
 from engine.sandbox.http.replies import bad_request, not_found
 from engine.sandbox.ses.attachments import Attachments, read_attachments
 from engine.sandbox.ses.draft import DraftContent, DraftHeader

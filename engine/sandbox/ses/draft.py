@@ -1,7 +1,9 @@
 """A message between the request to send it and the record of its acceptance."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from typing import TypedDict
+
+from engine.data_class import dataclass
 
 
 class DraftHeader(TypedDict):

@@ -7,7 +7,6 @@ Source: SES API v2, CreateImportJob, GetImportJob; developer guide, "Using the a
 import secrets
 from collections.abc import Callable
 from contextlib import closing
-from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -15,6 +14,7 @@ import orjson
 from boto3.session import Session
 from botocore.exceptions import BotoCoreError, ClientError
 
+from engine.data_class import dataclass
 from engine.sandbox.http.replies import ApiError, bad_request, not_found
 from engine.sandbox.ses.addresses import read_address
 from engine.sandbox.ses.members import one_of, required

@@ -6,13 +6,13 @@ Source: SES API v2 `RawMessage`; developer guide, "Service quotas" and "Publishi
 import binascii
 import re
 from base64 import b64decode
-from dataclasses import dataclass
 from email import policy
 from email.message import EmailMessage
 from email.parser import BytesParser
 from email.utils import getaddresses
 from typing import Any
 
+from engine.data_class import dataclass
 from engine.sandbox.http.replies import bad_request
 from engine.sandbox.ses.contents import check_message_size
 from engine.sandbox.ses.draft import DraftAttachment, DraftContent

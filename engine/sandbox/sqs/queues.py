@@ -7,13 +7,14 @@ import heapq
 import secrets
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import field
 from datetime import datetime
 from hashlib import md5
 from itertools import count
 from typing import NamedTuple
 
 from engine.clock import Clock
+from engine.data_class import dataclass
 from engine.sandbox.http.replies import ApiError
 
 MOST_IN_FLIGHT = 120_000  # of a standard queue

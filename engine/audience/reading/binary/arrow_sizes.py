@@ -7,9 +7,10 @@ Communication", with Message.fbs and File.fbs.
 
 import struct
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
+
+from engine.data_class import dataclass
 
 _MAGIC = b"ARROW1"
 _TAIL = struct.Struct("<i6s")  # the footer's length and the magic

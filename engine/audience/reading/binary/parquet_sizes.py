@@ -5,11 +5,11 @@ Source: parquet-format's parquet.thrift (FileMetaData, RowGroup, ColumnChunk, Co
 """
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
 from engine.audience.reading.binary.parquet_types import ThriftReader, read_footer
+from engine.data_class import dataclass
 
 _SCHEMA, _ROW_GROUPS = 2, 4  # of FileMetaData
 _COLUMNS = 1  # of RowGroup

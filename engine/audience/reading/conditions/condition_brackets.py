@@ -1,9 +1,10 @@
 """Open brackets, CASE and calls of a condition, and how much longer a call can make a text."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 from enum import StrEnum
 
 from engine.audience.reading.conditions.condition_tokens import ConditionKind, ConditionToken
+from engine.data_class import dataclass
 
 # The most times larger than the cells that a text may become, by REPLACE within REPLACE or by a chain of ||.
 MOST_GROWTH = 1_000

@@ -1,8 +1,9 @@
 """The tokens of a condition, and the error of a rejected one."""
 
 import re
-from dataclasses import dataclass
 from enum import StrEnum
+
+from engine.data_class import dataclass
 
 MOST_CHARACTERS = 1_000_000  # an IN list of 50,000 addresses
 

@@ -1,9 +1,9 @@
 """Guess a text's encoding: accept only one that clearly fits better than all others, and reject anything else."""
 
 import re
-from dataclasses import dataclass
 
 from engine.audience.reading.text_files.letters import JUDGES, SCRIPTS
+from engine.data_class import dataclass
 from engine.errors import DataError
 
 # Ends every note about a guess: `check` reports notes with it as findings.

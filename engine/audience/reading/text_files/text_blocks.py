@@ -6,13 +6,13 @@ it is malformed.
 
 import codecs
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from typing import BinaryIO
 
 from engine.audience.reading.text_files.byte_counts import count_byte
 from engine.audience.reading.text_files.raw_files import guard, open_limited, read_bytes, read_into
 from engine.audience.reading.text_files.text_encoding import Encoding, is_utf_8
+from engine.data_class import dataclass
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 
 # Large enough to keep Polars busy instead of the interpreter; small enough for several at once.

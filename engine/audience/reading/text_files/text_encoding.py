@@ -1,13 +1,13 @@
 """Detect the encoding of a text file."""
 
 import codecs
-from dataclasses import dataclass
 from pathlib import Path
 
 import polars as pl
 
 from engine.audience.reading.text_files.encoding_guess import guess_encoding
 from engine.audience.reading.text_files.raw_files import guard, open_limited, read_bytes, read_into
+from engine.data_class import dataclass
 from engine.errors import DataError
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 

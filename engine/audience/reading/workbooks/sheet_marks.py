@@ -1,8 +1,10 @@
 """Marks of a sheet's cells in addition to their values: hidden rows and columns, and displayed texts."""
 
-from dataclasses import dataclass, field
+from dataclasses import field
 
 import polars as pl
+
+from engine.data_class import dataclass
 
 
 @dataclass(slots=True)

@@ -1,7 +1,6 @@
 """Read workbooks of Excel and OpenDocument, as their programs show them."""
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 import polars as pl
@@ -11,6 +10,7 @@ from engine.audience.reading.header_names import guess_header, is_same_name
 from engine.audience.reading.sources import AudienceSource
 from engine.audience.reading.workbooks.sheet_marks import SheetMarks
 from engine.audience.reading.workbooks.workbook_process import ask_reader
+from engine.data_class import dataclass
 from engine.errors import DataError, nearest
 
 _MOST_TITLE_ROWS = 50

@@ -1,7 +1,6 @@
 """Describe the expressions in links, attributes and markup, with the author's files and lines."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 
 from jinja2 import nodes
@@ -11,6 +10,7 @@ from engine.campaign.content.printing.html_states import SAFE_DATA
 from engine.campaign.content.printing.link_places import DataPlace, Hazard, LinkPlaces
 from engine.campaign.content.printing.links import SCHEMES, LinkKind
 from engine.campaign.content.printing.print_checks import write_label
+from engine.data_class import dataclass
 
 
 class Suspects(StrEnum):

@@ -6,7 +6,7 @@ so an expression may have several places. Rendering a message checks only the va
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import field, replace
 
 from jinja2 import nodes
 
@@ -31,6 +31,7 @@ from engine.campaign.content.printing.parsed_templates import (
     literal_after,
     literal_of,
 )
+from engine.data_class import dataclass
 
 _MOST_ROUNDS = 8  # of a loop, until it ends where it began
 _DEEPEST = 40

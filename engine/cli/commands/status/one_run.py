@@ -1,12 +1,12 @@
 """`mailrun status RUN`."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from engine.cli import run_output
 from engine.cli.advice import advise_on_in_doubt, advise_on_workers
 from engine.cli.console import print_json, print_lines
+from engine.data_class import dataclass
 from engine.ledger.decisions import Decision, list_decisions
 from engine.ledger.runs import OVER
 from engine.ledger.workers import read_vitals
