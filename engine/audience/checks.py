@@ -7,11 +7,13 @@ from functools import cache
 from threading import Lock
 
 import polars as pl
-from disposable_email_domains import blocklist
 
 from engine.audience.providers import OTHER_PROVIDERS, PROVIDER_DOMAINS, is_national
 from engine.audience.spec import CheckAction, ChecksSpec
+from engine.on_demand import OnDemand
 from engine.quantities import format_count
+
+_BLOCKLIST = OnDemand("disposable_email_domains:blocklist")  # large, and few campaigns check for them
 
 
 class Check(StrEnum):
@@ -153,7 +155,7 @@ class AddressChecks:
 
 @cache
 def _read_disposable() -> frozenset[str]:
-    return frozenset(blocklist)
+    return frozenset(_BLOCKLIST.load())
 
 
 def is_disposable(domain: str, allowed: Collection[str] = ()) -> bool:

@@ -1,5 +1,6 @@
 """What every command does first: read the common options, set up logs, and show progress."""
 
+import gc
 from collections.abc import Callable
 from functools import wraps
 from pathlib import Path
@@ -34,6 +35,8 @@ def with_common(command: Callable[..., int | None]) -> Callable[..., int | None]
     @wraps(command)
     def run(*, workspace: Path | None, store: None, ledger: None, as_json: bool, verbose: bool, **rest: Any) -> Any:
         del store, ledger, as_json, verbose  # given before the command's name
+        gc.freeze()  # what has been imported stays
+        gc.set_threshold(200_000, 20, 100)
         common = _gather(click.get_current_context(), workspace)
         configure_logs(verbose=common.verbose)
         with report_steps():

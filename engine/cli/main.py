@@ -27,7 +27,7 @@ _write_command = OnDemand("engine.cli.suggestions:write_command")  # a command t
 def main() -> NoReturn:
     """Run the command line and exit as ExitCode says."""
     keep_freed_memory()
-    gc.set_threshold(200_000, 20, 100)  # imports make 130,000 objects that stay: do not collect them
+    gc.set_threshold(1_000_000)  # imports make 200,000 objects that stay: do not look for cycles in them
     atexit.register(gc.freeze)  # Python would look for cycles in all of them at its end, for half a second
     make_output_lasting()
     INTERRUPTION.install()

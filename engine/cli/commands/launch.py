@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from engine.account.client import Endpoint
-from engine.cli import output, run_output
+from engine.cli import run_output
 from engine.cli.advice import advise_on_in_doubt, describe_pause, warn_of_another_key
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
@@ -21,6 +21,7 @@ from engine.cli.suggestions import repeat_command, write_command
 from engine.errors import ExitCode
 from engine.ledger.runs import GUARD
 from engine.ledger.schema import RunState
+from engine.on_demand import OnDemand
 from engine.report.accounts import Accounts
 from engine.run.send.launch import Forecast, LaunchRequest
 from engine.run.send.launch import launch as launch_run
@@ -33,6 +34,8 @@ from engine.system.event_loop import run_loop
 from engine.system.interpreter import tune_interpreter
 from engine.system.streams import is_terminal
 from engine.workspace import Workspace
+
+_describe_launch = OnDemand("engine.cli.output:describe_launch")  # only people are asked
 
 
 @with_common
@@ -131,7 +134,7 @@ def _print(launched: Launched, common: Common, command: str, *, sandbox: bool) -
 
 
 async def _ask_person(forecast: Forecast) -> bool:
-    return await ask("\n".join([*output.describe_launch(forecast, await forecast.find_account()), "Continue?"]))
+    return await ask("\n".join([*_describe_launch(forecast, await forecast.find_account()), "Continue?"]))
 
 
 async def _agree(_: Forecast) -> bool:

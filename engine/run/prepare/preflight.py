@@ -18,7 +18,6 @@ from engine.campaign.unsubscribe_links import LONGEST_LINK
 from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.delivery.outbound import Outbound
 from engine.errors import ConfigurationError, ServiceError, UnreachableError
-from engine.feedback.inbound.mail import read_mail
 from engine.feedback.unsubscribe.tokens import find_token, verify_token
 from engine.logs import get_logger
 from engine.on_demand import OnDemand
@@ -27,6 +26,7 @@ from engine.quantities import format_count
 log = get_logger()
 
 _check_server = OnDemand("engine.delivery.transports.smtp_check:check_server")  # SMTP alone needs it
+_read_mail = OnDemand("engine.feedback.inbound.mail:read_mail")  # unsubscribe addresses alone need it
 
 LONGEST_ADDRESS = 320  # bytes: 64 before the @ and 255 after it, RFC 5321 4.5.3.1
 LONG_LINK = "long_unsubscribe_link"  # the code of the finding
@@ -211,4 +211,4 @@ def _mail_to(url: str, signer: TokenSigner) -> list[tuple[str, str]]:
     mail = EmailMessage()
     mail["From"], mail["To"] = "somebody@client.example", unquote(to)
     mail["Subject"] = unquote(query.removeprefix("subject="))
-    return [whom for token in read_mail(mail.as_bytes()).tokens if (whom := verify_token(token, signer))]
+    return [whom for token in _read_mail(mail.as_bytes()).tokens if (whom := verify_token(token, signer))]
