@@ -10,10 +10,10 @@ from pathlib import Path
 
 from engine.campaign.spec import Campaign, load_campaign
 from engine.run.manifest import read_manifest
+from engine.run.prepare.plan_rendering import render_plan
 from engine.run.prepare.planning import PlanRequest
 from engine.run.prepare.preview import make_job
 from engine.run.prepare.rendered import Rendered
-from engine.run.prepare.rendering import render_plan
 from engine.run.prepare.replan import replan
 from engine.store.folder import FolderStore
 

@@ -21,9 +21,10 @@ from engine.report.gallery import Card, Summary, write_gallery
 from engine.run.manifest import Manifest
 from engine.run.prepare.audience_size import find_size_problems
 from engine.run.prepare.content_check import check_templates
+from engine.run.prepare.plan_rendering import choose_processes, render_plan
 from engine.run.prepare.planning import PlanRequest
 from engine.run.prepare.rendered import Pick, Rendered
-from engine.run.prepare.rendering import KILOBYTE, LeaseRenderer, RenderJob, choose_processes, render_plan
+from engine.run.prepare.rendering import KILOBYTE, LeaseRenderer, RenderJob
 from engine.run.prepare.run_forecast import RunForecast, forecast_run
 from engine.store.files import write_file
 

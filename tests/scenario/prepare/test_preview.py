@@ -122,10 +122,10 @@ def test_several_processes_find_what_one_finds(letter: World, monkeypatch: pytes
     from support.clock import START  # noqa: PLC0415
 
     from engine.campaign.spec import load_campaign  # noqa: PLC0415 - this story alone calls inside
+    from engine.run.prepare.plan_rendering import render_plan  # noqa: PLC0415
     from engine.run.prepare.planning import PlanRequest  # noqa: PLC0415
     from engine.run.prepare.preview import make_job  # noqa: PLC0415
     from engine.run.prepare.rendered import Rendered  # noqa: PLC0415
-    from engine.run.prepare.rendering import render_plan  # noqa: PLC0415
     from engine.run.prepare.replan import replan  # noqa: PLC0415
     from engine.store.folder import FolderStore  # noqa: PLC0415
 

@@ -15,7 +15,8 @@ from engine.campaign.content import bounds as limits
 from engine.campaign.render_error import RenderError
 from engine.errors import DataError
 from engine.run.prepare import rendering
-from engine.run.prepare.rendering import LeaseRenderer, RenderJob, render_plan
+from engine.run.prepare.plan_rendering import render_plan
+from engine.run.prepare.rendering import LeaseRenderer, RenderJob
 
 LEASE = LeaseRange(0, recipients_file(0), 0, 3)
 bounded = pytest.mark.skipif(sys.platform != "linux", reason="only Linux bounds a child")
