@@ -1,6 +1,7 @@
 """The parts of a message, each made from its compiled template."""
 
 from collections.abc import Callable, Hashable, Iterable
+from dis import get_instructions
 from itertools import chain
 from typing import Any, cast
 
@@ -8,11 +9,12 @@ from jinja2 import Template
 from jinja2.runtime import Context
 from jinja2.utils import missing
 
+from engine.campaign.content.environment import TemplateEnvironment
 from engine.campaign.content.html_text import TextTidier, derive_text
 from engine.campaign.content.printing.pieces import LongPartError
 from engine.campaign.content.templates import CampaignContent, Variant
 from engine.campaign.content.watchdog import TimeUpError
-from engine.campaign.headers import encode_header
+from engine.campaign.headers import encode_header, is_template
 from engine.campaign.message import Part
 from engine.campaign.part_writers import PartWriter
 from engine.campaign.render_error import RenderError, locate_error
@@ -23,13 +25,19 @@ LARGEST_PART = (
 
 
 class MessageNames(dict[str, Any]):
-    """The names that the templates of one message see."""
+    """The names that the templates of one message see.
+
+    Attributes:
+        resolve_or_missing: looks up a name, as Jinja's Context does: most templates need no other context.
+    """
 
     __slots__ = ()
 
     def __missing__(self, name: str) -> Any:
         """Return Jinja's mark for a name that is not there."""
         return missing
+
+    resolve_or_missing = dict.__getitem__
 
 
 class _PartContext(Context):
@@ -39,8 +47,8 @@ class _PartContext(Context):
         super().__init__(template.environment, {}, template.name, template.blocks)
         self._own_blocks = template.blocks
 
-    def begin(self, names: MessageNames) -> None:
-        """Begin the next message: forget what the template has set, also where it has failed half-way."""
+    def begin(self, names: MessageNames) -> "_PartContext":
+        """Begin the next message: forget what the template has set."""
         self.parent = names
         if self.vars:
             self.vars = {}
@@ -51,20 +59,29 @@ class _PartContext(Context):
         else:
             # Only blocks read names that the template has set; without blocks, a name is one look-up.
             self.resolve_or_missing = names.__getitem__  # type: ignore[method-assign, assignment] # a name is positional
-        self.eval_ctx.autoescape = bool(self.environment.autoescape)
-        self.eval_ctx.volatile = False
+        return self
+
+
+def _reads_only_names(root: Callable[..., object]) -> bool:
+    """Return whether a compiled template uses its context once: for the function that looks up names."""
+    arguments = [one.argval for one in get_instructions(root)]
+    return sum("context" in (one if isinstance(one, tuple) else (one,)) for one in arguments) == 1
 
 
 class TemplatePart:
     """A compiled template that is rendered without the overhead of Template.render."""
 
-    __slots__ = ("_context", "_root", "name", "template")
+    __slots__ = ("_context", "_fixed", "_has_tags", "_needs_context", "_root", "name", "template")
 
     def __init__(self, template: Template) -> None:
         self.template = template
         self.name = template.name or ""
-        self._root = cast("Callable[[Context], Iterable[list[str]]]", template.root_render_func)  # see print_code
+        # See print_code.
+        self._root = cast("Callable[[Context | MessageNames], Iterable[list[str]]]", template.root_render_func)
         self._context = _PartContext(template)
+        self._has_tags = is_template(cast("TemplateEnvironment", template.environment).read(self.name))
+        self._fixed: str | None = None  # the text, if it has no tags
+        self._needs_context = not _reads_only_names(template.root_render_func)
 
     def render(self, names: MessageNames, writer: PartWriter) -> Part:
         """Return the part, written.
@@ -107,21 +124,28 @@ class TemplatePart:
         Raises:
             RenderError: as in render.
         """
-        text = "".join(chain.from_iterable(self._read(names)))
+        if self._fixed is not None:
+            return self._fixed
+        lists = self._read(names)
+        text = "".join(lists[0] if len(lists) == 1 else chain.from_iterable(lists))
         if not may_be_blank and _is_blank(text):
             raise RenderError(self.name, None, "it is blank")
         if not text.isascii() and not _is_encodable(text):
             raise self._refuse_encoding()
+        if not self._has_tags:
+            self._fixed = text
         return text
 
     def _read(self, names: MessageNames) -> list[list[str]]:
         try:
-            self._context.begin(names)
-            lists = list(self._root(self._context))
-        except LongPartError:
-            raise self._refuse_size() from None
-        except Exception as error:  # a template may raise anything, and it fails this one recipient
-            raise locate_error(error, self.template) from error
+            lists = list(self._root(self._context.begin(names) if self._needs_context else names))
+        except BaseException as error:
+            self._context = _PartContext(self.template)  # in the old one, a template may leave what it has begun
+            if isinstance(error, LongPartError):
+                raise self._refuse_size() from None
+            if isinstance(error, Exception):  # a template may raise anything, and it fails this one recipient
+                raise locate_error(error, self.template) from error
+            raise
         if sum(map(len, lists[0] if len(lists) == 1 else chain.from_iterable(lists))) > LARGEST_PART:
             raise self._refuse_size()
         return lists

@@ -36,13 +36,23 @@ class PrintCodeGenerator(CodeGenerator):
 
     def write_commons(self) -> None:
         """Write what is defined at the top of each function."""
-        super().write_commons()
-        self.writeline("print_html = environment.print_html")
-        self.writeline("print_text = environment.print_text")
+        self.writeline("resolve = context.resolve_or_missing")
+        self.writeline("if 0: yield None")
+
+    def pull_dependencies(self, nodes: Iterable[nodes.Node]) -> None:
+        """Do not look up filters and tests in each function: the template does it once, see visit_Template."""
 
     def visit_Template(self, node: nodes.Template, frame: Frame | None = None) -> None:  # noqa: N802 - Jinja's visitor finds it by this name
-        """Write a template, and after it the static text that its functions print."""
+        """Write a template, and after it what its functions read: filters, static text and Jinja's common names."""
+        for name in _of_template(node, nodes.Filter):
+            self.filters[name] = self.temporary_identifier()
+        for name in _of_template(node, nodes.Test):
+            self.tests[name] = self.temporary_identifier()
         super().visit_Template(node, frame)
+        super().pull_dependencies([node, *(part for block in node.find_all(nodes.Block) for part in block.body)])
+        for name in ("undefined", "concat", "print_html", "print_text"):
+            self.writeline(f"{name} = environment.{name}")
+        self.writeline("cond_expr_undefined = Undefined")
         for number, text in enumerate(self._statics):
             self.writeline(f"static_{number} = environment.static_piece({text!r})")
 
@@ -177,3 +187,7 @@ class PrintCodeGenerator(CodeGenerator):
 def _find_label(node: nodes.Expr, frame: Frame) -> str | None:
     """Return the label of an expression that is printed with one call; None where Jinja's own code prints it."""
     return None if frame.eval_ctx.volatile else find_printed_label(node)
+
+
+def _of_template(tree: nodes.Template, kind: type[nodes.Filter] | type[nodes.Test]) -> list[str]:
+    return sorted({node.name for node in tree.find_all(kind)})
