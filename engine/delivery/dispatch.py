@@ -1,7 +1,8 @@
 """Dispatch calls: journal the intents, hand the messages over, record the results, retry.
 
-Calls that begin together share what need not be done for each: `begin` records their intents in one entry. From then on
-each has its own task, in `dispatch`.
+Calls that begin together share what need not be done for each: `begin` records their intents in one entry. A call that
+goes well needs no task: `hand_over` sends it, and `take_sent` records all calls that were answered together. Every
+other call has its own task, in `dispatch`.
 """
 
 import asyncio
@@ -18,7 +19,7 @@ from engine.delivery.replies import ReplyMeaning, SendReply
 from engine.delivery.retry import POLICIES, RetryPolicy
 from engine.delivery.transport import Item, Transport
 from engine.errors import UnreachableError
-from engine.ledger.journal import Intent, Outcome, Result
+from engine.ledger.journal import Outcome, Result, make_intents, make_sent
 from engine.ledger.leases import Lease
 from engine.ledger.recorder import LeaseLostError, Recorder
 from engine.logs import get_logger
@@ -32,7 +33,7 @@ CALLS_TOGETHER = 16
 _ACCEPTED_PERHAPS = (ReplyMeaning.SENT, ReplyMeaning.IN_DOUBT)
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Call:
     """The messages of one call, through all their attempts.
 
@@ -56,6 +57,9 @@ class Call:
     begun_at: float = float("inf")
     attempt_at: float = 0.0
 
+
+Answered: TypeAlias = tuple[Call, Sequence[SendReply]]
+"""A call that was handed over, and the replies to its messages."""
 
 Keep: TypeAlias = Callable[[Sequence[Result]], None]
 """Receives final results."""
@@ -137,24 +141,58 @@ class Dispatcher:
             self._withdraw(left, error)
             raise
 
-    async def dispatch(self, call: Call, *, keep: Keep, find_due: FindDue) -> None:
+    def hand_over(self, call: Call, take: Callable[[Call, Sequence[SendReply]], None]) -> bool:
+        """Send a call that was started without a task; False, and nothing was done, where it needs one: `dispatch`.
+
+        Args:
+            call: what to send.
+            take: receives the call and its replies, once.
+        """
+        return self.transport.begin(call.items, lambda replies: take(call, replies))
+
+    def take_sent(self, answered: Sequence[Answered], keep: Keep) -> Sequence[Answered]:
+        """Record the calls of one lease whose messages were all sent, which ends every doubt; return the other calls.
+
+        Args:
+            answered: calls that were handed over, each with its replies.
+            keep: receives the final results.
+        """
+        now = self.clock.monotonic()
+        self.observe(now - sum(call.attempt_at for call, _ in answered) / len(answered))
+        sent, others = list[Answered](), list[Answered]()
+        for one in answered:
+            (others if [reply for reply in one[1] if reply.meaning is not ReplyMeaning.SENT] else sent).append(one)
+        if sent:
+            results = make_sent(
+                [item.row for call, _ in sent for item in call.items],
+                [reply.message_id for _, replies in sent for reply in replies],
+                [call.attempts.get(item.row, 0) + call.tries for call, _ in sent for item in call.items],
+                self.clock.now().timestamp(),
+            )
+            self.recorder.note(sent[0][0].lease, results)
+            keep(results)
+        return others
+
+    async def dispatch(
+        self, call: Call, *, keep: Keep, find_due: FindDue, replies: Sequence[SendReply] | None = None
+    ) -> None:
         """Send the messages of one call that was started, with retries where certainly nothing was accepted.
 
         Args:
             call: what to send.
             keep: receives the final results; a row that stays unsent has none.
             find_due: called before every further attempt, because a wait may last hours.
+            replies: to its first attempt, where that was handed over; None sends it.
 
         Raises:
             LeaseLostError: the lease has a newer owner.
             MailrunError: the ledger could not be written. Where that was the intent, nothing was handed over.
         """
         while True:
-            replies = await self.transport.send(call.items)
-            self.observe(self.clock.monotonic() - call.attempt_at)
-            if not [reply for reply in replies if reply.meaning is not ReplyMeaning.SENT]:
-                self._take_sent(call, replies, keep)
-                return
+            if replies is None:
+                replies = await self.transport.send(call.items)
+                if not self.take_sent([(call, replies)], keep):
+                    return
             waits = [self._next_wait(reply, call) for reply in replies]
             self._take_results(call, replies, waits, keep)
             self._pause_if_asked(replies, waits, call.tries)
@@ -171,6 +209,7 @@ class Dispatcher:
             if not await self.gate.admit(len(again)) or not await self.leave_out(call, find_due):
                 return
             await self.begin([call], _is_started)
+            replies = None
 
     async def leave_out(self, call: Call, find_due: FindDue) -> bool:
         """Remove recipients that must not be sent to, or not now, from an admitted call; False if none is left."""
@@ -187,7 +226,7 @@ class Dispatcher:
             call.tries += 1
             call.attempt_at = now
             call.begun_at = min(call.begun_at, now)
-        await self.recorder.record(calls[0].lease, [Intent(item.row) for call in calls for item in call.items])
+        await self.recorder.record(calls[0].lease, make_intents(item.row for call in calls for item in call.items))
 
     def _withdraw(self, calls: Iterable[Call], error: BaseException) -> None:
         """Record that nothing was handed over, whether the intents were recorded or not."""
@@ -198,16 +237,6 @@ class Dispatcher:
             unsent = [Result(row, Outcome.UNSENT, None, detail, at, attempts.get(row, 0) + tries) for row in rows]
             if unsent:
                 self.recorder.note(call.lease, unsent)
-
-    def _take_sent(self, call: Call, replies: Sequence[SendReply], keep: Keep) -> None:
-        """Record that all messages of a call were sent, which ends every doubt."""
-        at, attempts, tries = self.clock.now().timestamp(), call.attempts, call.tries
-        results = [
-            Result(item.row, Outcome.SENT, reply.message_id, None, at, attempts.get(item.row, 0) + tries)
-            for item, reply in zip(call.items, replies, strict=True)
-        ]
-        self.recorder.note(call.lease, results)
-        keep(results)
 
     def _take_results(
         self, call: Call, replies: Sequence[SendReply], waits: Sequence[float | None], keep: Keep

@@ -1,7 +1,7 @@
 """The interface of a transport: it hands over messages and reports what the answers mean."""
 
-from collections.abc import Sequence
-from typing import NamedTuple, Protocol
+from collections.abc import Callable, Sequence
+from typing import NamedTuple, Protocol, TypeAlias
 
 from engine.campaign.message import Message
 from engine.campaign.part_writers import PartWriter
@@ -36,6 +36,10 @@ class Item(NamedTuple):
     group: CallGroup | None = None
 
 
+TakeReplies: TypeAlias = Callable[[Sequence[SendReply]], None]
+"""Receives what the answer to a call means for each of its messages, in their order."""
+
+
 class Transport(Protocol):
     """Hands over messages. It sends once; the engine decides about retries."""
 
@@ -64,4 +68,15 @@ class Transport(Protocol):
         Returns:
             What the answer means for each, in their order. A transport raises nothing but cancellation: after an
             unknown error the messages are in doubt.
+        """
+
+    def begin(self, items: Sequence[Item], take: TakeReplies) -> bool:
+        """Hand over the messages of one call at once, without a task.
+
+        Args:
+            items: as in `send`.
+            take: receives once what `send` would return; it may be called before this returns.
+
+        Returns:
+            False, and nothing was handed over, where that has to wait: use `send`.
         """

@@ -102,9 +102,9 @@ class Slots:
             await self._free.wait()
         self.used += 1
 
-    def release(self) -> None:
-        """Release a slot."""
-        self.used -= 1
+    def release(self, slots: int = 1) -> None:
+        """Release some slots."""
+        self.used -= slots
         if self.used <= self._enough:
             self._free.set()
 

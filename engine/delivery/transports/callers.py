@@ -16,7 +16,7 @@ from engine.account.client import OpenAccount
 from engine.account.send_endpoint import NotLeanError, SendEndpoint, resolve_sends
 from engine.delivery.pacing.concurrency import find_most
 from engine.delivery.transports.carrier import Carrier
-from engine.delivery.transports.connection import NeverSentError
+from engine.delivery.transports.connection import NeverSentError, Take
 from engine.delivery.transports.http_answer import HttpAnswer
 from engine.delivery.transports.ses import Caller, CredentialsError
 from engine.delivery.transports.sigv4 import Keys, Signer
@@ -88,6 +88,18 @@ class LeanCaller:
         assert self._keys is not None  # noqa: S101 - just renewed, or raised
         return await self._carrier.post(self.write_head(operation, body, self._keys, now), body)
 
+    @property
+    def is_ready(self) -> bool:
+        """Return whether `begin` is likely to send at once; see Caller."""
+        return self._keys is not None and self._carrier.is_ready
+
+    def begin(self, operation: str, body: bytes, take: Take) -> bool:
+        """Send one request at once; see Caller.begin."""
+        now, keys = self._now(), self._keys
+        if keys is None or not 0 <= now - self._keys_at < KEYS_SECONDS:
+            return False
+        return self._carrier.begin(self.write_head(operation, body, keys, now), body, take)
+
     def write_head(self, operation: str, body: bytes, keys: Keys, now: float) -> bytes:
         """Write request line and headers."""
         signed = self._signer.sign(self._paths[operation], body, keys, now)
@@ -111,6 +123,11 @@ class BotocoreCaller:
     def __init__(self, client: Any, credentials: Any) -> None:
         self._credentials = credentials
         self._methods = {"SendEmail": client.send_email, "SendBulkEmail": client.send_bulk_email}
+        self.is_ready = False
+
+    def begin(self, operation: str, body: bytes, take: Take) -> bool:  # noqa: ARG002 - a Caller's signature
+        """Send nothing: aiobotocore needs a task."""
+        return False
 
     async def call(self, operation: str, body: bytes) -> HttpAnswer:
         """Send one request; see Caller.call."""

@@ -10,14 +10,14 @@ import asyncio
 import itertools
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Coroutine, Sequence
 from dataclasses import field
 from time import monotonic
 from typing import Any
 
 from engine.data_class import dataclass
 from engine.delivery.pacing.concurrency import MOST
-from engine.delivery.transports.connection import ANSWER_SECONDS, Connection, InDoubtError, NeverSentError
+from engine.delivery.transports.connection import ANSWER_SECONDS, Connection, InDoubtError, NeverSentError, Take
 from engine.delivery.transports.http_answer import HttpAnswer
 from engine.delivery.transports.idle_connections import QUIET_SECONDS, IdleConnections
 from engine.delivery.transports.socket_state import EndedUnread, connect
@@ -28,6 +28,7 @@ NAMES_SECONDS = 30.0  # AWS recommends at most 60 s of DNS caching
 SESSION_SECONDS = 60.0  # how long one TLS session is continued; servers issue them for hours
 _SWEEP_SECONDS = 0.5
 _HANDSHAKE_BYTES = 65_536
+_ENDED = "the server closed the connection before it answered"
 
 Address = tuple[int, Any]  # the family, and what `connect` takes
 
@@ -56,6 +57,7 @@ class Carrier:
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     _idle: IdleConnections = field(init=False)
     _busy: set[Connection] = field(default_factory=set)
+    _finishing: set[asyncio.Task[None]] = field(default_factory=set)
     _session: ssl.SSLSession | None = None
     _session_at: float = float("-inf")
     _addresses: list[Address] = field(default_factory=list)
@@ -67,6 +69,11 @@ class Carrier:
 
     def __post_init__(self) -> None:
         self._idle = IdleConnections(self.quiet_seconds)
+
+    @property
+    def is_ready(self) -> bool:
+        """Return whether `begin` is likely to find a kept connection."""
+        return self._idle.is_ready
 
     @property
     def open_connections(self) -> int:
@@ -84,27 +91,92 @@ class Carrier:
             NeverSentError: no connection could be opened, or it was closed and the server certainly read nothing.
             InDoubtError: sending began, and no complete answer arrived in time.
         """
-        kept = self._idle.take(young=self.open_connections >= self.most_open)
-        connection = await self._connect() if kept is None else kept
-        while True:
-            self._busy.add(connection)
-            if self._sweeper is None:
-                self._sweeper = self.loop.call_later(_SWEEP_SECONDS, self._sweep)
+        if (kept := self._take_kept()) is None:
+            return await self._post_anew(head, body)
+        try:
+            return await self._post_on(kept, head, body)
+        except (NeverSentError, EndedUnread) as error:
+            return await self._post_again(error, head, body)
+
+    def begin(self, head: bytes, body: bytes, take: Take) -> bool:
+        """Send one request at once, on a kept connection, without a task.
+
+        Args:
+            head: as in `post`.
+            body: as in `post`.
+            take: receives once what `post` returns or raises; it may be called before this returns.
+
+        Returns:
+            False, and nothing was done, where no kept connection is free.
+        """
+        kept = self._take_kept()
+        if kept is None:
+            return False
+
+        def check(answer: HttpAnswer | Exception) -> None:
+            if isinstance(answer, (NeverSentError, EndedUnread)):
+                self._finish(self._post_again(answer, head, body), take)
+            else:
+                take(answer)
+
+        self._request(kept, head, body, check)
+        return True
+
+    def _take_kept(self) -> Connection | None:
+        return self._idle.take(young=self.open_connections >= self.most_open)
+
+    def _finish(self, post: Coroutine[Any, Any, HttpAnswer], take: Take) -> None:
+        """Give what a coroutine returns or raises to `take`, from a task."""
+
+        async def finish() -> None:
             try:
-                return await connection.request(head, body)
-            except NeverSentError:
-                if kept is None:
-                    raise
-            except EndedUnread as ended:
-                if not await ended.is_proven():
-                    raise InDoubtError("the server closed the connection before it answered") from None
-                if kept is None:
-                    raise NeverSentError(f"{self.host}:{self.port} had closed the connection") from None
-            except asyncio.CancelledError:
-                connection.close()  # its answer would be read as the next call's
-                raise
-            kept = None  # the server closed it in that instant; a new one shows whether it can be reached
-            connection = await self._connect()
+                answer: HttpAnswer | Exception = await post
+            except Exception as error:  # noqa: BLE001 - as `post` raises it
+                answer = error
+            take(answer)
+
+        task = self.loop.create_task(finish())
+        self._finishing.add(task)
+        task.add_done_callback(self._finishing.discard)
+
+    def _request(self, connection: Connection, head: bytes, body: bytes, take: Take) -> None:
+        self._busy.add(connection)
+        if self._sweeper is None:
+            self._sweeper = self.loop.call_later(_SWEEP_SECONDS, self._sweep)
+        connection.request(head, body, take)
+
+    async def _post_on(self, connection: Connection, head: bytes, body: bytes) -> HttpAnswer:
+        answered: asyncio.Future[HttpAnswer] = self.loop.create_future()
+
+        def take(answer: HttpAnswer | Exception) -> None:
+            if isinstance(answer, Exception):
+                answered.set_exception(answer)
+            else:
+                answered.set_result(answer)
+
+        self._request(connection, head, body, take)
+        try:
+            return await answered
+        except asyncio.CancelledError:
+            connection.close()  # its answer would be read as the next call's
+            raise
+
+    async def _post_again(self, error: NeverSentError | EndedUnread, head: bytes, body: bytes) -> HttpAnswer:
+        """Send a request again that a kept connection certainly did not deliver.
+
+        The server closed it in that instant; a new one shows whether the server can be reached.
+        """
+        if isinstance(error, EndedUnread) and not await error.is_proven():
+            raise InDoubtError(_ENDED) from None
+        return await self._post_anew(head, body)
+
+    async def _post_anew(self, head: bytes, body: bytes) -> HttpAnswer:
+        try:
+            return await self._post_on(await self._connect(), head, body)
+        except EndedUnread as ended:
+            if not await ended.is_proven():
+                raise InDoubtError(_ENDED) from None
+            raise NeverSentError(f"{self.host}:{self.port} had closed the connection") from None
 
     def give_back(self, connection: Connection, *, keep: bool) -> None:
         """Return a connection to the pool after its call."""
@@ -137,6 +209,8 @@ class Carrier:
         """Close every connection; calls under way end in doubt."""
         if self._sweeper is not None:
             self._sweeper.cancel()
+        for task in self._finishing:
+            task.cancel()
         for connection in [*self._idle.take_all(), *self._busy]:
             connection.fail("the worker ended")
         self._busy.clear()

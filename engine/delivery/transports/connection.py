@@ -6,8 +6,9 @@ read. The event loop only reports when the socket can be read.
 
 import asyncio
 import socket
+from collections.abc import Callable
 from time import monotonic
-from typing import Protocol
+from typing import Protocol, TypeAlias
 
 from engine.delivery.transports.http_answer import AnswerReader, HttpAnswer, UnreadableAnswerError, read_usual
 from engine.delivery.transports.socket_state import EndedUnread, count_unacknowledged, make_poll, read_state
@@ -17,6 +18,10 @@ ANSWER_SECONDS = 30.0  # from writing the request to the end of its answer; SES 
 _READ_BYTES = 65_536
 _MOST_READS = 8  # of what arrived while a connection was idle: two tickets and an end are three
 _CLOSED = "the server closed the connection before it answered"
+
+
+Take: TypeAlias = Callable[[HttpAnswer | Exception], None]
+"""Receives the answer to a request, or NeverSentError, InDoubtError or EndedUnread."""
 
 
 class NeverSentError(Exception):
@@ -75,7 +80,7 @@ class Connection:
         self._descriptor = connected.fileno()
         self._poll = make_poll(self._descriptor)
         self._tls = tls
-        self._waiter: asyncio.Future[HttpAnswer] | None = None
+        self._take: Take | None = None
         self._reader: AnswerReader | None = None  # for an answer that is not of the usual form
         self._unsent = b""  # what the kernel has not taken yet
         self._taken = 0  # bytes of the request that it has
@@ -98,9 +103,9 @@ class Connection:
             self._receive()
         return not self.lost
 
-    def request(self, head: bytes, body: bytes) -> "asyncio.Future[HttpAnswer]":
-        """Write a request; returns a future of its answer."""
-        self._waiter = waiter = self._loop.create_future()
+    def request(self, head: bytes, body: bytes, take: Take) -> None:
+        """Write a request; `take` gets its answer or its failure, once, and nothing after `close`."""
+        self._take = take
         self._reader = None
         self._taken = 0
         self.deadline = monotonic() + ANSWER_SECONDS
@@ -109,7 +114,6 @@ class Connection:
             self._send(data if self._tls is None else self._tls.seal(data))
         except OSError as error:
             self._lose(error)
-        return waiter
 
     def _send(self, data: bytes) -> None:
         """Write, as far as the kernel takes it; the rest is written when it can be.
@@ -158,7 +162,7 @@ class Connection:
             self._end()
 
     def _read_answer(self, data: bytes) -> None:
-        if self._waiter is None:
+        if self._take is None:
             self._pool.note_unasked()
             self.close()  # an unrequested answer: what follows on this connection cannot be trusted
             return
@@ -193,16 +197,13 @@ class Connection:
             self._pool.note_unasked()
             self.fail("the answer may be that of an earlier request: the server sent more answers than requests came")
             return
-        waiter, self._waiter = self._waiter, None
+        take, self._take = self._take, None
         self._answers += 1
-        if waiter is not None and not waiter.done():
-            if isinstance(answer, Exception):
-                waiter.set_exception(answer)
-            else:
-                waiter.set_result(answer)
         if self._tls is not None and self._answers == 1:
             self._pool.note_session(self._tls)
         self._pool.give_back(self, keep=keep and not self._unsent)
+        if take is not None:
+            take(answer)
 
     def _has_acknowledged_nothing(self) -> bool:
         """Return whether the server's kernel has certainly not received a byte of the request."""
@@ -210,7 +211,7 @@ class Connection:
 
     def _end(self) -> None:
         """End the call in flight as answered, as never sent or in doubt: the server has closed its stream."""
-        if self._waiter is None:
+        if self._take is None:
             if self._answers:
                 self._pool.note_closed(monotonic() - self.idle_since)
             self.close()
@@ -240,16 +241,16 @@ class Connection:
         self._fail(InDoubtError(what))
 
     def _fail(self, error: Exception) -> None:
-        waiter, self._waiter = self._waiter, None
-        if waiter is not None and not waiter.done():
-            waiter.set_exception(error)
+        take = self._take
         self.close()
+        if take is not None:
+            take(error)
 
     def close(self) -> None:
         """Close at once, without waiting for anything."""
         if self.lost:
             return
-        self.lost = True
+        self.lost, self._take = True, None
         self._loop.remove_reader(self._descriptor)
         if self._unsent:
             self._loop.remove_writer(self._descriptor)

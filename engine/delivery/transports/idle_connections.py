@@ -47,6 +47,13 @@ class IdleConnections:
     def __len__(self) -> int:
         return len(self._young) + len(self._quiet)
 
+    @property
+    def is_ready(self) -> bool:
+        """Return whether `take` is likely to find one that was quiet for long enough."""
+        if self._quiet or not self._young:
+            return bool(self._quiet)
+        return self._young[0].idle_since <= monotonic() - self._needed_seconds
+
     def add(self, connection: Connection) -> None:
         """Keep a connection that has just become idle."""
         connection.idle_since = monotonic()

@@ -18,7 +18,7 @@ from engine.campaign.mime import Composer
 from engine.campaign.part_writers import make_utf8_writer
 from engine.clock import Clock, SystemClock
 from engine.delivery.replies import ReplyMeaning, SendReply
-from engine.delivery.transport import CallGroup, Item
+from engine.delivery.transport import CallGroup, Item, TakeReplies
 from engine.delivery.transports.message_identity import make_identity
 from engine.errors import ConfigurationError
 from engine.store.files import PRIVATE_FILE, PRIVATE_FOLDER
@@ -75,6 +75,10 @@ class Outbox:
         """Compose the message."""
         extra = make_identity(message, self._sender, self._clock)
         return Item(message.row, message, self._composer.compose(message, extra), self._group)
+
+    def begin(self, items: Sequence[Item], take: TakeReplies) -> bool:  # noqa: ARG002 - a Transport's signature
+        """Hand over nothing: `send` waits for a thread or a connection."""
+        return False
 
     async def send(self, items: Sequence[Item]) -> Sequence[SendReply]:
         """Write the messages; see Transport.send. A failed write pauses the run."""

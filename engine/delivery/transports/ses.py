@@ -10,8 +10,8 @@ import orjson
 from engine.campaign.message import Message
 from engine.delivery.pacing.concurrency import MOST
 from engine.delivery.replies import ReplyMeaning, SendReply, bound_detail, read_bulk_entry, read_error
-from engine.delivery.transport import Item
-from engine.delivery.transports.connection import InDoubtError, NeverSentError
+from engine.delivery.transport import Item, TakeReplies
+from engine.delivery.transports.connection import InDoubtError, NeverSentError, Take
 from engine.delivery.transports.http_answer import HttpAnswer
 from engine.delivery.transports.ses_documents import (
     LARGEST_BULK_BYTES,
@@ -63,11 +63,24 @@ EXCEPTIONS: Mapping[type[BaseException], ReplyMeaning] = {
 class Caller(Protocol):
     """Carries one call to SES: the lean client, or aiobotocore."""
 
+    @property
+    def is_ready(self) -> bool:
+        """Return whether `begin` is likely to send at once, so that it is worth to write the body."""
+
     async def call(self, operation: str, body: bytes) -> HttpAnswer:
         """Send a request once and return its answer.
 
         Raises:
             Exception: see EXCEPTIONS; what is not there is in doubt.
+        """
+
+    def begin(self, operation: str, body: bytes, take: Take) -> bool:
+        """Send a request once, without a task; False, and nothing was done, where that has to wait.
+
+        Args:
+            operation: as in `call`.
+            body: as in `call`.
+            take: receives once what `call` returns or raises.
         """
 
 
@@ -128,39 +141,54 @@ class SesTransport:
 
     async def send(self, items: Sequence[Item]) -> Sequence[SendReply]:
         """Hand over the messages of one call; see Transport.send."""
-        if len(items) == 1:
-            (item,) = items
-            body = item.payload if item.group is None else self._documents.write_single(item.message)
-            return [await self._send_single(body)]
-        return await self._send_bulk(items)
-
-    async def _send_single(self, body: bytes) -> SendReply:
+        operation, body = self._write_call(items)
         try:
-            answer = await self._caller.call("SendEmail", body)
+            answer: HttpAnswer | Exception = await self._caller.call(operation, body)
+        except Exception as error:  # noqa: BLE001 - `_read` finds its meaning
+            answer = error
+        return self._read(answer, len(items))
+
+    def begin(self, items: Sequence[Item], take: TakeReplies) -> bool:
+        """Hand over the messages of one call without a task; see Transport.begin."""
+        if not self._caller.is_ready:
+            return False
+        operation, body = self._write_call(items)
+        return self._caller.begin(operation, body, lambda answer: take(self._read(answer, len(items))))
+
+    def _write_call(self, items: Sequence[Item]) -> tuple[str, bytes]:
+        """Return the operation and the body of a call."""
+        if len(items) > 1:
+            template = items[0].group
+            assert isinstance(template, BulkTemplate)  # noqa: S101 - from prepare, for the type checker
+            return "SendBulkEmail", write_bulk([item.payload for item in items], template)
+        (item,) = items
+        return "SendEmail", item.payload if item.group is None else self._documents.write_single(item.message)
+
+    def _read(self, answer: HttpAnswer | Exception, messages: int) -> Sequence[SendReply]:
+        """Read what a call to so many messages was answered, or why it failed."""
+        try:
+            if not isinstance(answer, Exception):
+                return (self._read_single(answer),) if messages == 1 else self._read_bulk(answer, messages)
         except Exception as error:  # noqa: BLE001 - what is not known to be harmless is in doubt
-            return read_exception(error)
+            answer = error
+        return [read_exception(answer)] * messages
+
+    def _read_single(self, answer: HttpAnswer) -> SendReply:
         if answer.status != 200:
             return read_answer(answer, self._sender)
         message_id = _read_document(answer).get("MessageId")
         if not message_id:
             return SendReply(ReplyMeaning.IN_DOUBT, detail="SES answered 200 without a message id")
-        return SendReply(ReplyMeaning.SENT, message_id=str(message_id))
+        return SendReply(ReplyMeaning.SENT, str(message_id))
 
-    async def _send_bulk(self, items: Sequence[Item]) -> Sequence[SendReply]:
-        template = items[0].group
-        assert isinstance(template, BulkTemplate)  # noqa: S101 - from prepare, for the type checker
-        body = write_bulk([item.payload for item in items], template)
-        try:
-            answer = await self._caller.call("SendBulkEmail", body)
-        except Exception as error:  # noqa: BLE001 - as above
-            return [read_exception(error)] * len(items)
+    def _read_bulk(self, answer: HttpAnswer, messages: int) -> Sequence[SendReply]:
         if answer.status != 200:
-            return [_split_refusal(read_answer(answer, self._sender))] * len(items)
+            return [_split_refusal(read_answer(answer, self._sender))] * messages
         results = _read_document(answer).get("BulkEmailEntryResults")
-        if not isinstance(results, list) or len(results) != len(items):
+        if not isinstance(results, list) or len(results) != messages:
             count = len(results) if isinstance(results, list) else "no"
-            detail = f"SES answered 200 with {count} results for {len(items)} entries"
-            return [SendReply(ReplyMeaning.IN_DOUBT, detail=detail)] * len(items)
+            detail = f"SES answered 200 with {count} results for {messages} entries"
+            return [SendReply(ReplyMeaning.IN_DOUBT, detail=detail)] * messages
         return [read_bulk_entry(result if isinstance(result, dict) else {}, sender=self._sender) for result in results]
 
 

@@ -18,7 +18,7 @@ from engine.campaign.part_writers import make_utf8_writer
 from engine.clock import Clock, SystemClock
 from engine.delivery.replies import ReplyMeaning, SendReply, bound_detail
 from engine.delivery.smtp_replies import Phase, read_smtp, wants_fewer_connections
-from engine.delivery.transport import Item
+from engine.delivery.transport import Item, TakeReplies
 from engine.delivery.transports.message_identity import make_identity, to_seven_bit
 from engine.delivery.transports.smtp_server import SmtpServer, make_tls_context, open_client
 from engine.delivery.transports.socket_state import is_quiet
@@ -92,6 +92,10 @@ class SmtpTransport:
             else make_identity(message, self._sender, self._clock)
         )
         return Item(message.row, message, self._composer.compose(message, extra))
+
+    def begin(self, items: Sequence[Item], take: TakeReplies) -> bool:  # noqa: ARG002 - a Transport's signature
+        """Hand over nothing: `send` waits for a thread or a connection."""
+        return False
 
     async def send(self, items: Sequence[Item]) -> Sequence[SendReply]:
         """Hand over one message; see Transport.send."""

@@ -4,12 +4,12 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import field
 from functools import partial
-from typing import cast
 
 from engine.clock import Clock
 from engine.data_class import dataclass
-from engine.delivery.dispatch import Call, Dispatcher
+from engine.delivery.dispatch import Answered, Call, Dispatcher
 from engine.delivery.pacing.concurrency import Slots
+from engine.delivery.replies import SendReply
 from engine.delivery.transport import Item
 from engine.ledger.recorder import LeaseLostError
 from engine.run.send.batch import CallBatch
@@ -21,7 +21,10 @@ from engine.stopping.stop import Stop, StopCause, StopReason
 
 @dataclass(slots=True, kw_only=True)
 class Calls:
-    """Starts the calls of one worker. Calls that are admitted together begin together, then each has its own task.
+    """Starts the calls of one worker. Calls that are admitted together begin together.
+
+    Those that are answered in one pass of the event loop are recorded together. A call has a task of its own only where
+    it must wait: for a new connection, or to be sent again.
 
     Attributes:
         dispatcher: sends the messages of one call.
@@ -42,6 +45,8 @@ class Calls:
     _opened: OpenLease | None = None  # their lease
     _beginning: set[asyncio.Task[None]] = field(default_factory=set)
     _in_flight: set[asyncio.Task[None]] = field(default_factory=set)
+    _handed_over: dict[Call, OpenLease] = field(default_factory=dict)  # those without a task
+    _answered: dict[OpenLease, list[Answered]] = field(default_factory=dict)
 
     async def add(self, batch: CallBatch) -> None:
         """Add the call of a batch to those that begin next; wait for a slot and the gate where there is no room now.
@@ -74,6 +79,9 @@ class Calls:
             for _ in self._admitted:
                 self._end(self._opened)
         self._admitted.clear()
+        for opened in self._handed_over.values():
+            self._end(opened)
+        self._handed_over.clear()
         for tasks in (self._beginning, self._in_flight):
             await asyncio.sleep(0)  # a task that is cancelled before its first step does not end its calls
             for task in tasks:
@@ -115,7 +123,10 @@ class Calls:
         def start(call: Call) -> None:
             nonlocal started
             started += 1
-            self._in_flight.add(asyncio.create_task(self._dispatch(opened, call)))
+            self._handed_over[call] = opened
+            if not self.dispatcher.hand_over(call, self._take):
+                del self._handed_over[call]
+                self._run(opened, call)
 
         try:
             await self.dispatcher.begin(calls, start)
@@ -125,14 +136,40 @@ class Calls:
             for _ in calls[started:]:
                 self._end(opened)
 
-    async def _dispatch(self, opened: OpenLease, call: Call) -> None:
+    def _take(self, call: Call, replies: Sequence[SendReply]) -> None:
+        """Take the replies to a call, unless it was abandoned; those of one pass of the event loop together."""
+        opened = self._handed_over.pop(call, None)
+        if opened is None:
+            return
+        if not self._answered:
+            asyncio.get_running_loop().call_soon(self._read_answered)
+        self._answered.setdefault(opened, []).append((call, replies))
+
+    def _read_answered(self) -> None:
+        leases, self._answered = self._answered, {}
+        for opened, answered in leases.items():
+            others: Sequence[Answered] = ()
+            try:
+                others = self.dispatcher.take_sent(answered, partial(self.results.keep, opened))
+            except Exception as error:  # noqa: BLE001 - stops the worker in order, which reports it
+                self._note_error(opened, error)
+            self._end(opened, len(answered) - len(others))
+            for call, replies in others:
+                self._run(opened, call, replies)
+
+    def _run(self, opened: OpenLease, call: Call, replies: Sequence[SendReply] | None = None) -> None:
+        """Send a call in a task; see Dispatcher.dispatch."""
+        task = asyncio.create_task(self._dispatch(opened, call, replies))
+        self._in_flight.add(task)
+        task.add_done_callback(self._in_flight.discard)
+
+    async def _dispatch(self, opened: OpenLease, call: Call, replies: Sequence[SendReply] | None) -> None:
         keep, find_due = partial(self.results.keep, opened), partial(self._find_due, opened)
         try:
-            await self.dispatcher.dispatch(call, keep=keep, find_due=find_due)
+            await self.dispatcher.dispatch(call, keep=keep, find_due=find_due, replies=replies)
         except Exception as error:  # noqa: BLE001 - as above
             self._note_error(opened, error)
         finally:
-            self._in_flight.discard(cast("asyncio.Task[None]", asyncio.current_task()))
             self._end(opened)
 
     def _note_error(self, opened: OpenLease, error: Exception) -> None:
@@ -141,6 +178,7 @@ class Calls:
         else:
             self.stop.request(StopReason(StopCause.ERROR, str(error), error=error))
 
-    def _end(self, opened: OpenLease) -> None:
-        opened.end_call()
-        self.slots.release()
+    def _end(self, opened: OpenLease, calls: int = 1) -> None:
+        if calls:
+            opened.end_calls(calls)
+            self.slots.release(calls)

@@ -74,9 +74,9 @@ class OpenLease:
         self.in_flight += 1
         self._calls_ended.clear()
 
-    def end_call(self) -> None:
-        """Count a call that has ended."""
-        self.in_flight -= 1
+    def end_calls(self, calls: int) -> None:
+        """Count calls that have ended."""
+        self.in_flight -= calls
         if not self.in_flight:
             self._calls_ended.set()
 

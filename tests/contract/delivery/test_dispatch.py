@@ -12,13 +12,13 @@ from support.recorded import read_journal
 
 from engine.campaign.message import Message
 from engine.campaign.part_writers import make_utf8_writer
-from engine.delivery.dispatch import CALLS_TOGETHER, Call, Dispatcher
+from engine.delivery.dispatch import CALLS_TOGETHER, Answered, Call, Dispatcher
 from engine.delivery.pacing.budgets import Allowance, Budget
 from engine.delivery.pacing.gate import Gate
 from engine.delivery.pacing.pacer import Pacer
 from engine.delivery.replies import ReplyMeaning, SendReply
 from engine.delivery.retry import POLICIES
-from engine.delivery.transport import Item
+from engine.delivery.transport import Item, TakeReplies
 from engine.errors import PausedError
 from engine.ledger import leases, runs
 from engine.ledger.database import Ledger, open_ledger
@@ -48,6 +48,7 @@ class ScriptedTransport:
     most_bytes = 1_000
     most_calls = 8
     writer = make_utf8_writer()
+    needs_task = False
 
     def __init__(self, *replies: SendReply | list[SendReply], look: Callable[[], object] = lambda: None) -> None:
         self._replies = list(replies)
@@ -58,7 +59,16 @@ class ScriptedTransport:
     def prepare(self, message: Message) -> Item:
         return Item(message.row, message, b"x")
 
+    def begin(self, items: Sequence[Item], take: TakeReplies) -> bool:
+        if self.needs_task:
+            return False
+        take(self._answer(items))
+        return True
+
     async def send(self, items: Sequence[Item]) -> Sequence[SendReply]:
+        return self._answer(items)
+
+    def _answer(self, items: Sequence[Item]) -> Sequence[SendReply]:
         self.seen.append(self._look())
         self.sent.append([item.row for item in items])
         told = self._replies.pop(0) if len(self._replies) > 1 else self._replies[0]
@@ -74,6 +84,7 @@ class Desk:
     clock: VirtualClock
     stop: ClockedStop
     lease: Lease
+    needs_task: bool
     left: float = 1000.0
     gate: Gate = field(init=False)
     quota: Budget = field(init=False)
@@ -123,7 +134,12 @@ class Desk:
                 kept.update({result.row: result for result in results})
 
             await dispatcher.begin([call], lambda _: None)
-            await dispatcher.dispatch(call, keep=keep, find_due=find_due)
+            answered = list[Answered]()
+            if self.needs_task or not dispatcher.hand_over(call, lambda *one: answered.append(one)):
+                await dispatcher.dispatch(call, keep=keep, find_due=find_due)
+            elif others := dispatcher.take_sent(answered, keep):
+                ((_, replies),) = others
+                await dispatcher.dispatch(call, keep=keep, find_due=find_due, replies=replies)
             await self.recorder.flush()
         return kept
 
@@ -152,12 +168,13 @@ def ledger(tmp_path: Path) -> Iterator[Ledger]:
     opened.close()
 
 
-@pytest.fixture
-async def desk(ledger: Ledger, clock: VirtualClock) -> AsyncIterator[Desk]:
+@pytest.fixture(params=[True, False], ids=["in a task", "without a task"])
+async def desk(request: pytest.FixtureRequest, ledger: Ledger, clock: VirtualClock) -> AsyncIterator[Desk]:
+    """Every law holds for calls that have a task, and for those that need none until something goes wrong."""
     recorder = Recorder(ledger)
     lease = await recorder.transact(lambda tx: leases.take_lease(tx, NAME, worker="me", live={"me"}))
     assert lease is not None
-    yield Desk(ledger, recorder, clock, ClockedStop(clock), lease)
+    yield Desk(ledger, recorder, clock, ClockedStop(clock), lease, request.param)
     await recorder.close()
 
 
@@ -200,6 +217,8 @@ async def test_a_dispatch_cancelled_during_the_call_leaves_its_intent_open(desk:
     called = asyncio.Event()
 
     class Silent(ScriptedTransport):
+        needs_task = True
+
         async def send(self, items: Sequence[Item]) -> Sequence[SendReply]:
             called.set()
             await asyncio.Event().wait()
@@ -456,7 +475,7 @@ async def test_dispatch_withdraws_intents_where_the_store_fails_before_the_call(
     recorder, transport = Recorder(ledger, durable=fail), ScriptedTransport(SENT)
     lease = await recorder.transact(lambda tx: leases.take_lease(tx, NAME, worker="me", live={"me"}))
     assert lease is not None
-    desk = Desk(ledger, recorder, clock, ClockedStop(clock), lease)
+    desk = Desk(ledger, recorder, clock, ClockedStop(clock), lease, needs_task=False)
     with pytest.raises(PausedError):
         await desk.dispatch(transport)
     await recorder.close()

@@ -5,6 +5,8 @@ from collections.abc import Callable, Mapping
 
 import pytest
 
+from engine.delivery.transports.carrier import Carrier
+from engine.delivery.transports.http_answer import HttpAnswer
 from engine.system.event_loop import make_loop
 
 
@@ -14,3 +16,23 @@ def pytest_asyncio_loop_factories(
     del config
     both = item.path.name.startswith("test_carrier")
     return {"launch": make_loop} | ({"asyncio": asyncio.new_event_loop} if both else {})
+
+
+@pytest.fixture(params=["post", "begin"])
+def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Post requests as they are, or without a task wherever `Carrier.begin` sends them at once."""
+    post = Carrier.post
+
+    async def begin(carrier: Carrier, head: bytes, body: bytes) -> HttpAnswer:
+        answered: asyncio.Future[HttpAnswer] = carrier.loop.create_future()
+
+        def take(answer: HttpAnswer | Exception) -> None:
+            if isinstance(answer, Exception):
+                answered.set_exception(answer)
+            else:
+                answered.set_result(answer)
+
+        return await answered if carrier.begin(head, body, take) else await post(carrier, head, body)
+
+    if request.param == "begin":
+        monkeypatch.setattr(Carrier, "post", begin)

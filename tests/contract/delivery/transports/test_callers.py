@@ -27,6 +27,7 @@ from engine.campaign.message import Attachment, Envelope
 from engine.delivery.replies import ReplyMeaning
 from engine.delivery.transports import callers
 from engine.delivery.transports.callers import BotocoreCaller, LeanCaller, open_caller
+from engine.delivery.transports.connection import Take
 from engine.delivery.transports.http_answer import HttpAnswer
 from engine.delivery.transports.ses import SesTransport
 from engine.delivery.transports.ses_documents import Documents
@@ -252,6 +253,11 @@ def make_bulk_answer(count: int) -> bytes:
 @pytest.mark.parametrize("count", [0, 1, 3])
 async def test_a_bulk_answer_of_another_length_leaves_all_in_doubt(count: int):
     class Fixed:
+        is_ready = False
+
+        def begin(self, operation: str, body: bytes, take: Take) -> bool:  # noqa: ARG002 - a caller's signature
+            return False
+
         async def call(self, operation: str, body: bytes) -> HttpAnswer:  # noqa: ARG002 - a caller's signature
             return HttpAnswer(200, "", make_bulk_answer(count))
 

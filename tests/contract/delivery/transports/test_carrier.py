@@ -18,6 +18,8 @@ from engine.delivery.transports.carrier import Carrier
 from engine.delivery.transports.connection import InDoubtError, NeverSentError
 from engine.delivery.transports.http_answer import HttpAnswer
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 OK = b'HTTP/1.1 200 OK\r\nContent-Length: 17\r\n\r\n{"MessageId":"1"}'
 HEAD = b"POST /v2/email/outbound-emails HTTP/1.1\r\nHost: h\r\nContent-Length: 2\r\n\r\n"
 Handler = Callable[[asyncio.StreamReader, asyncio.StreamWriter], Awaitable[None]]

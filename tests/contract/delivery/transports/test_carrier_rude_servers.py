@@ -19,6 +19,8 @@ from engine.delivery.transports.connection import InDoubtError, NeverSentError
 from engine.delivery.transports.http_answer import AnswerReader, UnreadableAnswerError
 from engine.delivery.transports.socket_state import EndedUnread, read_state
 
+pytestmark = pytest.mark.usefixtures("both_ways")
+
 CALLS = 300
 AT_ONCE = 16
 

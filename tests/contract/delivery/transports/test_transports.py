@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, closing
 from http.client import HTTPConnection
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Protocol, cast
 from urllib.parse import urlsplit
 
 import orjson
@@ -19,7 +19,7 @@ from engine.account.client import Endpoint, open_account
 from engine.campaign.message import Attachment, Envelope, Message
 from engine.campaign.part_writers import make_utf8_writer
 from engine.delivery.replies import ReplyMeaning, SendReply
-from engine.delivery.transport import Item, Transport
+from engine.delivery.transport import Item, TakeReplies, Transport
 from engine.delivery.transports import callers, connection
 from engine.delivery.transports.callers import BotocoreCaller, open_caller
 from engine.delivery.transports.ses import SesTransport
@@ -100,6 +100,29 @@ class TriedSes:
         return [message["to"][0] for message in read_record(self._folder)]
 
 
+class TriedWithoutTask(TriedSes):
+    """The lean client, which hands messages over without a task as soon as it has a connection."""
+
+    first = make_message(row=1, address="first@b.example", subject="x", html=None, text="x", headers=(), tags=())
+    handed_over = False
+
+    async def connect(self) -> None:
+        await self.transport.send([self.transport.prepare(self.first)])
+
+    async def send(self, message: Message) -> SendReply:
+        answered: asyncio.Future[Sequence[SendReply]] = asyncio.get_running_loop().create_future()
+        items = [self.transport.prepare(message)]
+        while not self.transport.begin(items, answered.set_result):
+            if self.handed_over:  # a fault has ended the connection
+                return (await self.transport.send(items))[0]
+            await asyncio.sleep(0.001)  # until it was quiet for long enough
+        self.handed_over = True
+        return (await answered)[0]
+
+    def accepted(self) -> list[str]:
+        return [address for address in super().accepted() if address != self.first.address]
+
+
 class TriedInMemory:
     """The transport of tests that need no server."""
 
@@ -113,6 +136,10 @@ class TriedInMemory:
 
     def prepare(self, message: Message) -> Item:
         return Item(message.row, message, b"")
+
+    def begin(self, items: Sequence[Item], take: TakeReplies) -> bool:
+        take([self._answer(item.message) for item in items])
+        return True
 
     async def send(self, items: Sequence[Item]) -> Sequence[SendReply]:
         return [self._answer(item.message) for item in items]
@@ -153,14 +180,19 @@ async def open_ses(endpoint: Endpoint, envelope: Envelope = ENVELOPE, *, lean: b
             opened.close()
 
 
-@pytest.fixture(params=["lean", "botocore", "memory"])
+@pytest.fixture(params=["lean", "lean, without a task", "botocore", "memory"])
 async def tried(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Tried]:
     if request.param == "memory":
         yield TriedInMemory()
         return
     sandbox = request.getfixturevalue("sandbox")
-    async with open_ses(endpoint_of(sandbox), lean=request.param == "lean") as transport:
-        yield TriedSes(sandbox, transport, tmp_path)
+    async with open_ses(endpoint_of(sandbox), lean=request.param.startswith("lean")) as transport:
+        if not request.param.endswith("task"):
+            yield TriedSes(sandbox, transport, tmp_path)
+            return
+        without_task = TriedWithoutTask(sandbox, transport, tmp_path)
+        await without_task.connect()
+        yield without_task
 
 
 async def send_spoiled(tried: Tried, fault: str) -> SendReply:
@@ -170,10 +202,13 @@ async def send_spoiled(tried: Tried, fault: str) -> SendReply:
         if fault == "no_answer":
             patch.setattr(callers, "CALL_TIMEOUT_SECONDS", 2.0)
             patch.setattr(connection, "ANSWER_SECONDS", 2.0)
-        return await send(tried.transport)
+        return await send(tried)
 
 
-async def send(transport: Transport, message: Message = MESSAGE) -> SendReply:
+async def send(tried: Tried | Transport, message: Message = MESSAGE) -> SendReply:
+    if isinstance(tried, TriedWithoutTask):
+        return await tried.send(message)
+    transport = tried.transport if isinstance(tried, TriedSes | TriedInMemory) else cast("Transport", tried)
     (reply,) = await transport.send([transport.prepare(message)])
     return reply
 
@@ -182,7 +217,7 @@ async def send(transport: Transport, message: Message = MESSAGE) -> SendReply:
 
 
 async def test_accepted_message_has_a_unique_id(tried: Tried):
-    replies = [await send(tried.transport) for _ in range(3)]
+    replies = [await send(tried) for _ in range(3)]
     assert {reply.meaning for reply in replies} == {ReplyMeaning.SENT}
     assert len({reply.message_id for reply in replies}) == 3
     assert tried.accepted() == [MESSAGE.address] * 3
@@ -208,11 +243,11 @@ async def test_a_fault_has_one_meaning_and_one_transmission(tried: Tried, fault:
 @pytest.mark.parametrize("fault", [f for f in MEANINGS if MEANINGS[f][0] is not ReplyMeaning.PAUSE])
 async def test_after_a_fault_the_next_message_is_sent(tried: Tried, fault: str):
     await send_spoiled(tried, fault)
-    assert (await send(tried.transport)).meaning is ReplyMeaning.SENT
+    assert (await send(tried)).meaning is ReplyMeaning.SENT
 
 
 async def test_many_at_once_are_all_accepted_once(tried: Tried):
-    replies = await asyncio.gather(*(send(tried.transport) for _ in range(100)))
+    replies = await asyncio.gather(*(send(tried) for _ in range(100)))
     assert {reply.meaning for reply in replies} == {ReplyMeaning.SENT}
     assert len(tried.accepted()) == 100
 

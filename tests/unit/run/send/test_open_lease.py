@@ -29,8 +29,8 @@ async def test_wait_for_calls_ends_with_the_last_of_them():
     opened.begin_call()
     opened.begin_call()
     waiting = asyncio.create_task(opened.wait_for_calls())
-    opened.end_call()
+    opened.end_calls(1)
     await asyncio.sleep(0)
     assert not waiting.done()
-    opened.end_call()
+    opened.end_calls(1)
     await waiting
