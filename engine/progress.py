@@ -3,14 +3,12 @@
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import field
 from typing import Protocol
 
-from engine.data_class import dataclass
+from msgspec import Struct, field
 
 
-@dataclass(slots=True, eq=False)
-class Step:
+class Step(Struct, eq=False):
     """Work that takes time.
 
     Attributes:

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from engine.data_class import dataclass
+from msgspec import Struct
+
 from engine.errors import ConfigurationError
 from engine.system.environment import PREFIX
 from engine.toml_lines import locate_keys
@@ -14,8 +15,7 @@ from engine.toml_lines import locate_keys
 SETTINGS_FILE = "mailrun.toml"
 
 
-@dataclass(frozen=True, slots=True)
-class Source:
+class Source(Struct, frozen=True):
     """Where the value of a setting comes from.
 
     Attributes:

@@ -13,13 +13,14 @@ docs/guides/analyse-runs-in-a-notebook.md shows more.
 """
 
 import os
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
+from msgspec import Struct
+
 from engine.clock import SystemClock
-from engine.data_class import dataclass
 from engine.errors import ConfigurationError
 from engine.ledger.database import Ledger, open_ledger
 from engine.logs import get_logger
@@ -77,8 +78,7 @@ class UnsubscribeKeys:
         return f"{first}; the store's own ({self.where}) still verifies"
 
 
-@dataclass(frozen=True, slots=True)
-class Workspace:
+class Workspace(Struct, frozen=True):
     """An open workspace; a context manager that closes its ledger.
 
     Attributes:

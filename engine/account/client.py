@@ -7,7 +7,7 @@ only the resolved settings and the credentials from here.
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 from contextlib import AsyncExitStack, asynccontextmanager, closing, contextmanager
-from dataclasses import field
+from dataclasses import dataclass, field
 from functools import partial
 from typing import Any
 from urllib.parse import urlsplit
@@ -15,10 +15,10 @@ from urllib.parse import urlsplit
 import botocore.exceptions
 from botocore.config import Config
 from botocore.credentials import Credentials
+from msgspec import Struct
 
 from engine.account.credentials import SpacedCredentials
 from engine.account.session import make_session
-from engine.data_class import dataclass
 from engine.errors import ConfigurationError, MailrunError, ServiceError, docs_page
 from engine.on_demand import OnDemand
 from engine.stopping.abandonable import DaemonThread, run_in_daemon_thread
@@ -64,8 +64,7 @@ class ThreadedClient:
         return call
 
 
-@dataclass(frozen=True, slots=True)
-class OpenAccount:
+class OpenAccount(Struct, frozen=True):
     """The open client and its resolved settings.
 
     Attributes:

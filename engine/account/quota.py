@@ -2,16 +2,16 @@
 
 from typing import Any
 
+from msgspec import Struct
+
 from engine.account.client import translate_aws_errors
 from engine.account.unknown_operation import UnknownOperationError, is_unknown_operation
-from engine.data_class import dataclass
 from engine.errors import ServiceError
 
 UNLIMITED = -1  # how SES writes an unlimited 24-hour quota
 
 
-@dataclass(frozen=True, slots=True)
-class AccountQuota:
+class AccountQuota(Struct, frozen=True):
     """The part of GetAccount's answer that sending needs.
 
     Attributes:

@@ -9,8 +9,9 @@ from collections.abc import Mapping
 from typing import Any
 from urllib.parse import urlsplit
 
+from msgspec import Struct
+
 from engine.account.client import OpenAccount, translate_aws_errors
-from engine.data_class import dataclass
 
 _AUTHORIZATION = re.compile(
     r"AWS4-HMAC-SHA256 Credential=[^/]+/\d{8}/(?P<region>[^/]+)/(?P<service>[^/]+)/aws4_request, "
@@ -35,8 +36,7 @@ _SAMPLES: Mapping[str, dict[str, Any]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class SendEndpoint:
+class SendEndpoint(Struct, frozen=True):
     """Where sends go and how they are signed.
 
     Attributes:

@@ -4,7 +4,7 @@ import re
 from email.header import Header
 from email.utils import formataddr
 
-from engine.data_class import dataclass
+from msgspec import Struct
 
 # RFC 5322 3.2.3 dot-atom, without obsolete forms; SES accepts 7-bit ASCII and requires a dot in the domain.
 _ATOM = r"[A-Za-z0-9!#$%&'*+/=?^_`{|}~-]+"
@@ -18,8 +18,7 @@ _LONGEST_LOCAL = 64  # RFC 5321 4.5.3.1.1
 _LONGEST_ADDRESS = 254  # RFC 5321 4.5.3.1.3: a path of 256 with its angle brackets
 
 
-@dataclass(frozen=True, slots=True)
-class Mailbox:
+class Mailbox(Struct, frozen=True):
     """A name, perhaps empty and perhaps not ASCII, and an ASCII address."""
 
     name: str

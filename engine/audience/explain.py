@@ -5,17 +5,16 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from msgspec import Struct
 
 from engine.addresses.parse import judge_addresses
 from engine.audience.exclusions import RULES, ExclusionReason
 from engine.audience.planning.lease_range import LeaseRange
 from engine.audience.providers import mailbox_of
 from engine.audience.spec import Dedupe
-from engine.data_class import dataclass
 
 
-@dataclass(frozen=True, slots=True)
-class ExplainedRow:
+class ExplainedRow(Struct, frozen=True):
     """The outcome of a row in the plan.
 
     Attributes:
@@ -58,8 +57,7 @@ class ExplainedRow:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class Explanation:
+class Explanation(Struct, frozen=True):
     """How the plan treats an address.
 
     Attributes:

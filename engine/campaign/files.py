@@ -18,7 +18,8 @@ from contextlib import contextmanager
 from io import BufferedReader
 from pathlib import Path, PurePosixPath
 
-from engine.data_class import dataclass
+from msgspec import Struct
+
 from engine.errors import DataError, escape_controls, escape_undecodable
 
 SHARED = "_shared"
@@ -56,8 +57,7 @@ class _NotRegularError(Exception):
     """A path is not a regular file inside the campaign's folders; the message says what it is."""
 
 
-@dataclass(frozen=True, slots=True)
-class FoundFiles:
+class FoundFiles(Struct, frozen=True):
     """What is in a campaign's folder, and in `_shared` next to it.
 
     Attributes:

@@ -1,11 +1,11 @@
 """Findings about a campaign, and the number of messages with each."""
 
 from collections.abc import Iterable, Iterator
-from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
-from engine.data_class import dataclass
+from msgspec import Struct, field
+
 from engine.masking import mask_text
 
 _MOST_KINDS = 100  # different findings that are counted separately; the rest are counted by kind
@@ -19,8 +19,7 @@ class Severity(StrEnum):
     NOTE = "note"  # for information
 
 
-@dataclass(frozen=True, slots=True)
-class LintFinding:
+class LintFinding(Struct, frozen=True):
     """One problem or remark.
 
     Attributes:
@@ -38,8 +37,7 @@ class LintFinding:
     where: str = ""
 
 
-@dataclass(slots=True)
-class LintFindings:
+class LintFindings(Struct):
     """Findings, how many messages each is in, and the row of the first of them.
 
     `count` is 0 if a finding is about the campaign itself.

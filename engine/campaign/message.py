@@ -1,9 +1,11 @@
 """One message, and what is the same in all messages of a campaign."""
 
 from collections.abc import Hashable, Sequence
-from dataclasses import field, replace
 from pathlib import Path, PurePosixPath
 from typing import NamedTuple
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.addresses.mailbox import parse_mailbox
 from engine.campaign.file_types import find_content_type
@@ -11,7 +13,6 @@ from engine.campaign.files import read_file
 from engine.campaign.part_writers import PartWriter
 from engine.campaign.spec import Campaign
 from engine.campaign.spec_sections import UnsubscribeSpec
-from engine.data_class import dataclass
 from engine.errors import DataError
 
 # https://docs.aws.amazon.com/ses/latest/dg/mime-types.html
@@ -25,8 +26,7 @@ _REFUSED_EXTENSIONS = frozenset(_REFUSED.split())
 _LARGEST_MESSAGE = 40 * 1024 * 1024  # bytes, after base64: https://docs.aws.amazon.com/ses/latest/dg/quotas.html
 
 
-@dataclass(slots=True, eq=False)
-class Part:
+class Part(Struct, eq=False):
     """A part of a message: its text, and how it was written for the message's transport.
 
     Attributes:
@@ -37,9 +37,9 @@ class Part:
     """
 
     pieces: Sequence[str]
-    written: bytes = field(default=b"", repr=False)
-    writer: PartWriter | None = field(default=None, repr=False)
-    statics: Hashable = field(default=None, repr=False)
+    written: bytes = b""
+    writer: PartWriter | None = None
+    statics: Hashable = None
 
     @property
     def text(self) -> str:
@@ -89,8 +89,7 @@ class Message(NamedTuple):
         return None if self.text_part is None else self.text_part.text
 
 
-@dataclass(frozen=True, slots=True)
-class Attachment:
+class Attachment(Struct, frozen=True):
     """A file that is attached to every message; with a content id, an inline image (RFC 2392).
 
     `content_type` has its parameters, such as `text/calendar; charset=utf-8; method=PUBLISH`; 78 characters at most.
@@ -102,16 +101,14 @@ class Attachment:
     content_id: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class ListManagement:
+class ListManagement(Struct, frozen=True):
     """SES's own subscription management: it adds the unsubscribe links, and applies the opt-outs."""
 
     contact_list: str
     topic: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class Envelope:
+class Envelope(Struct, frozen=True):
     """What is the same in all messages of a campaign: mailboxes in header form, attachments, configuration set."""
 
     sender: str

@@ -6,6 +6,7 @@ from typing import Any
 
 from babel import Locale
 from jinja2 import TemplateError
+from msgspec import Struct
 
 from engine.campaign.content import bounds as limits
 from engine.campaign.content.environment import TemplateEnvironment, make_recipient, show_recipient
@@ -22,7 +23,6 @@ from engine.campaign.template_parts import HeaderParts, MessageNames, VariantPar
 from engine.campaign.time_zones import find_zone
 from engine.campaign.unsubscribe_links import make_unsubscribe_links
 from engine.campaign.unsubscribe_tokens import TokenSigner
-from engine.data_class import dataclass
 
 LONGEST_SUBJECT = 998  # characters; RFC 5322 2.1.1
 LONGEST_SECONDS = 2.0  # of processor time for one message; a usual one needs about 30 µs
@@ -41,8 +41,7 @@ class _Campaign:
         self.dir = "rtl" if is_right_to_left(self.language) else "ltr"
 
 
-@dataclass(frozen=True, slots=True)
-class _Run:
+class _Run(Struct, frozen=True):
     """What templates see as `run`."""
 
     name: str

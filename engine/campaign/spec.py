@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
+from msgspec import Struct
 from pydantic import Field, ValidationError, ValidationInfo, field_validator
 
 from engine.addresses.mailbox import parse_mailbox
@@ -23,7 +24,6 @@ from engine.campaign.spec_sections import (
     WindowSpec,
 )
 from engine.campaign.spec_values import DomainText, HeaderName, HeaderText, MailboxText, checked
-from engine.data_class import dataclass
 from engine.errors import ConfigurationError, DataError, UsageError, nearest
 from engine.masking import show_address
 
@@ -111,8 +111,7 @@ class CampaignSpec(Section):
         return parse_mailbox(self.sender).address
 
 
-@dataclass(frozen=True)
-class Campaign:
+class Campaign(Struct, frozen=True):
     """A campaign folder and the content of its campaign.toml."""
 
     name: str

@@ -7,10 +7,10 @@ from collections.abc import Mapping
 from itertools import takewhile
 from typing import Any, get_args
 
+from msgspec import Struct
 from pydantic import BaseModel, ValidationError
 from pydantic_core import ErrorDetails
 
-from engine.data_class import dataclass
 from engine.errors import ConfigurationError, nearest
 from engine.toml_lines import KeyPath, locate_keys
 
@@ -31,8 +31,7 @@ _EXPECTED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(Struct, frozen=True):
     """One error of one key."""
 
     line: int | None

@@ -7,16 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import click
+from msgspec import Struct
 
 from engine.cli.steps import report_steps
 from engine.cli.suggestions import find_given
-from engine.data_class import dataclass
 from engine.logs import configure_logs
 from engine.system.given_paths import look_at
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Common:
+class Common(Struct, frozen=True, kw_only=True):
     """Where a command works, and how it reports."""
 
     workspace: Path | None

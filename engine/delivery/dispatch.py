@@ -8,12 +8,12 @@ other call has its own task, in `dispatch`.
 import asyncio
 from collections import deque
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from dataclasses import field
 from datetime import datetime
 from typing import TypeAlias
 
+from msgspec import Struct, field
+
 from engine.clock import Clock
-from engine.data_class import dataclass
 from engine.delivery.pacing.gate import Gate
 from engine.delivery.replies import ReplyMeaning, SendReply
 from engine.delivery.retry import POLICIES, RetryPolicy
@@ -33,8 +33,7 @@ CALLS_TOGETHER = 16
 _ACCEPTED_PERHAPS = (ReplyMeaning.SENT, ReplyMeaning.IN_DOUBT)
 
 
-@dataclass(slots=True, eq=False)
-class Call:
+class Call(Struct, eq=False):
     """The messages of one call, through all their attempts.
 
     Attributes:
@@ -68,8 +67,7 @@ FindDue: TypeAlias = Callable[[Call], Awaitable[Sequence[Item]]]
 """Returns the items of a delayed call that may still be sent, and records the results of the others."""
 
 
-@dataclass(slots=True)
-class Outage:
+class Outage(Struct):
     """Warns every WARN_SECONDS that a server cannot be reached, while calls to it are retried."""
 
     _warned_at: float = float("-inf")
@@ -86,8 +84,7 @@ class Outage:
             log.warning("server.unreachable", what=reply.detail, note=f"retrying: {reply.detail}")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Dispatcher:
+class Dispatcher(Struct, frozen=True, kw_only=True):
     """Dispatches calls.
 
     Attributes:

@@ -2,16 +2,16 @@
 
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from msgspec import Struct, field
 
 from engine.account.client import CONNECTIONS, Endpoint, OpenAccount, open_account
 from engine.account.quota import AccountQuota, read_quota
 from engine.account.unknown_operation import UnknownOperationError
 from engine.campaign.message import Envelope
 from engine.campaign.spec import CampaignSpec
-from engine.data_class import dataclass
 from engine.delivery.pacing.concurrency import MOST
 from engine.delivery.transport import Transport
 from engine.delivery.transports.callers import open_caller
@@ -36,8 +36,7 @@ _find_ses_server = OnDemand("engine.delivery.transports.smtp_server:find_ses_ser
 UNBOUNDED_RATE = 1_000_000.0  # recipients a second: more than any process reaches
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Outbound:
+class Outbound(Struct, frozen=True, kw_only=True):
     """The open account or server of a run, and how to open its transport.
 
     Attributes:

@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
 
-from engine.data_class import dataclass
+from msgspec import Struct
+
 from engine.masking import mask_secrets, show_address
 
 
@@ -68,8 +69,7 @@ def bound_detail(text: str) -> str:
     return data[: LONGEST_DETAIL - len(_CUT)].decode("utf-8", "ignore") + _CUT
 
 
-@dataclass(frozen=True, slots=True)
-class ReplyRule:
+class ReplyRule(Struct, frozen=True):
     """What a code means, and what to do where the run pauses for it."""
 
     meaning: ReplyMeaning

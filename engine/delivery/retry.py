@@ -2,12 +2,12 @@
 
 import random
 
-from engine.data_class import dataclass
+from msgspec import Struct
+
 from engine.delivery.replies import ReplyMeaning
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(Struct, frozen=True):
     """Exponential back-off with full jitter, bounded by attempts and by time.
 
     Attributes:

@@ -3,14 +3,14 @@
 from collections.abc import Callable, Sequence
 from typing import NamedTuple, Protocol, TypeAlias
 
+from msgspec import Struct
+
 from engine.campaign.message import Message
 from engine.campaign.part_writers import PartWriter
-from engine.data_class import dataclass
 from engine.delivery.replies import SendReply
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class CallGroup:
+class CallGroup(Struct, frozen=True, eq=False):
     """Messages that may share a call.
 
     Attributes:

@@ -6,14 +6,12 @@ from typing import Any
 
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
-
-from engine.data_class import dataclass
+from msgspec import Struct
 
 _FULL = b"HTTP/1.1 503 Service Unavailable\r\nRetry-After: %d\r\nConnection: close\r\nContent-Length: 0\r\n\r\n"
 
 
-@dataclass(frozen=True, slots=True)
-class ConnectionBounds:
+class ConnectionBounds(Struct, frozen=True):
     """The bounds of one server.
 
     Attributes:

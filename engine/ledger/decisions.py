@@ -7,14 +7,13 @@ from datetime import datetime
 from typing import Any
 
 import orjson
+from msgspec import Struct
 from sqlalchemy import Connection, insert, select
 
-from engine.data_class import dataclass
 from engine.ledger.schema import decision_table
 
 
-@dataclass(frozen=True, slots=True)
-class Decision:
+class Decision(Struct, frozen=True):
     """One decision; `detail` holds rows and counts, never addresses."""
 
     run: str | None

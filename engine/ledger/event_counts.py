@@ -10,9 +10,9 @@ from datetime import datetime
 from typing import Any
 
 import orjson
+from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
 
-from engine.data_class import dataclass
 from engine.ledger.runs import OVER
 from engine.ledger.schema import RunState, decision_table, feedback_domain_table, lease_table, run_table
 
@@ -23,8 +23,7 @@ DECIDED = ("resume", "approve")  # the decisions that let a run continue
 Counts = Mapping[str, int]
 
 
-@dataclass(frozen=True, slots=True)
-class Acknowledged:
+class Acknowledged(Struct, frozen=True):
     """Counts that a person has acknowledged; `receivers` are those of one run."""
 
     runs: Mapping[str, Counts]

@@ -14,9 +14,9 @@ from datetime import datetime
 from enum import IntFlag
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Connection, delete, func, insert, select, update
 
-from engine.data_class import dataclass
 from engine.ledger.database import insert_if_absent
 from engine.ledger.schema import feedback_domain_table, feedback_table, soft_bounce_table
 from engine.ledger.suppressed.suppressions import KEYS_AT_ONCE
@@ -50,8 +50,7 @@ SHOWN = tuple(name_of for flag in COUNTED if (name_of := str(flag.name).lower())
 Counts = dict[Flag, int]
 
 
-@dataclass(frozen=True, slots=True)
-class NewFlags:
+class NewFlags(Struct, frozen=True):
     """Flags of a row that were not set before."""
 
     lease: int
@@ -59,8 +58,7 @@ class NewFlags:
     flags: Flag
 
 
-@dataclass(frozen=True, slots=True)
-class SoftBounce:
+class SoftBounce(Struct, frozen=True):
     """A transient bounce of an address; a message counts once."""
 
     key: str

@@ -4,18 +4,17 @@ A run's campaign is frozen, so its facts never change. They are written when the
 version has none until a command reads them once from the run's frozen campaign (`engine.run.facts`).
 """
 
-from dataclasses import fields
 from typing import Any
 
+from msgspec import Struct
+from msgspec.structs import fields
 from sqlalchemy import Connection, update
 from sqlalchemy.engine import RowMapping
 
-from engine.data_class import dataclass
 from engine.ledger.schema import run_table
 
 
-@dataclass(frozen=True, slots=True)
-class RunFacts:
+class RunFacts(Struct, frozen=True):
     """The settings of a run's frozen campaign.
 
     Attributes:

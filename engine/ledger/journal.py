@@ -11,15 +11,13 @@ Entries are named tuples in that order: two are made for every message, and froz
 """
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import field
 from enum import StrEnum
 from functools import partial
 from itertools import repeat
 from typing import NamedTuple
 
 import orjson
-
-from engine.data_class import dataclass
+from msgspec import Struct, field
 
 
 class Outcome(StrEnum):
@@ -97,8 +95,7 @@ def decode_entries(value: bytes) -> list[Entry]:
         raise ValueError(f"damaged journal value: {error}") from error
 
 
-@dataclass(frozen=True, slots=True)
-class Replay:
+class Replay(Struct, frozen=True):
     """The state that a lease's journal describes.
 
     Attributes:

@@ -8,6 +8,7 @@ from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import (
     Connection,
     Insert,
@@ -27,15 +28,13 @@ from sqlalchemy import (
 from sqlalchemy.engine import Row
 from sqlalchemy.sql.compiler import SQLCompiler
 
-from engine.data_class import dataclass
 from engine.errors import DataError
 from engine.ledger.database import insert_if_absent
 from engine.ledger.journal import Outcome, Replay, replay
 from engine.ledger.schema import RunState, journal_table, lease_table, run_table
 
 
-@dataclass(frozen=True, slots=True)
-class Lease:
+class Lease(Struct, frozen=True):
     """A lease under its owner's epoch: the key of everything that is recorded for it."""
 
     run: str
@@ -43,8 +42,7 @@ class Lease:
     epoch: int
 
 
-@dataclass(frozen=True, slots=True)
-class Settlement:
+class Settlement(Struct, frozen=True):
     """The outcomes of a settled lease's rows."""
 
     counts: dict[Outcome, int]
@@ -57,8 +55,7 @@ _COUNTS: dict[Outcome, str] = {
 }  # outcome -> column
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseState:
+class LeaseState(Struct, frozen=True):
     """A lease as the ledger has it; `settlement` is None while it is open."""
 
     ordinal: int

@@ -21,10 +21,10 @@ from contextlib import suppress
 from functools import partial
 from typing import TypeVar
 
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from engine.clock import Clock, SystemClock
-from engine.data_class import dataclass
 from engine.errors import UnreachableError
 from engine.ledger import leases
 from engine.ledger.database import Ledger
@@ -48,8 +48,7 @@ class LeaseLostError(Exception):
     """The lease has a newer owner: nothing more may be sent or recorded under the old epoch."""
 
 
-@dataclass(slots=True)
-class _Waiting:
+class _Waiting(Struct):
     lease: Lease | None  # None for a caller that waits for earlier entries
     entries: list[Entry]
     durable: asyncio.Future[None] | None

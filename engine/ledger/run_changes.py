@@ -3,9 +3,9 @@
 from datetime import datetime
 from enum import StrEnum
 
+from msgspec import Struct
 from sqlalchemy import Connection
 
-from engine.data_class import dataclass
 from engine.ledger import runs
 from engine.ledger.database import Ledger
 from engine.ledger.decisions import Decision, record_decision
@@ -22,8 +22,7 @@ class RunChange(StrEnum):
     APPROVE = "approve"  # open the gate of a canary by hand
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ChangeRequest:
+class ChangeRequest(Struct, frozen=True, kw_only=True):
     """A change and what is recorded with it.
 
     Attributes:

@@ -4,10 +4,10 @@ from collections.abc import Collection
 from datetime import datetime
 
 import orjson
+from msgspec import Struct
 from sqlalchemy import Connection, delete, exists, func, insert, literal, select, update
 from sqlalchemy.engine import Row
 
-from engine.data_class import dataclass
 from engine.ledger.database import insert_if_absent
 from engine.ledger.facts import FACT_COLUMNS, RunFacts, from_fact_columns, to_fact_columns
 from engine.ledger.schema import RunState, Timestamp, lease_table, run_table, worker_table
@@ -16,8 +16,7 @@ OVER = (RunState.FINISHED, RunState.CANCELLED)
 GUARD = "guard"  # the guard paused the run, and not a person: workers end instead of waiting
 
 
-@dataclass(frozen=True, slots=True)
-class Run:
+class Run(Struct, frozen=True):
     """A run as the ledger has it; `facts` is None for a run of an earlier version whose facts were not needed yet."""
 
     name: str

@@ -3,9 +3,9 @@
 from datetime import datetime
 from itertools import groupby
 
+from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, and_, exists, false, func, or_, select
 
-from engine.data_class import dataclass
 from engine.ledger.journal import Outcome
 from engine.ledger.leases import replay_entries
 from engine.ledger.schema import journal_table, lease_table, run_table
@@ -13,8 +13,7 @@ from engine.ledger.schema import journal_table, lease_table, run_table
 _ACCEPTED = (Outcome.SENT, Outcome.IN_DOUBT)
 
 
-@dataclass(frozen=True, slots=True)
-class WarmupSender:
+class WarmupSender(Struct, frozen=True):
     """A sender of runs: a domain with a configuration set, which represents an IP address.
 
     Attributes:
@@ -26,8 +25,7 @@ class WarmupSender:
     configuration_set: str | None
 
 
-@dataclass(frozen=True, slots=True)
-class SenderUse:
+class SenderUse(Struct, frozen=True):
     """The use of a sender.
 
     Attributes:

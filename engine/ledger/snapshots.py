@@ -4,9 +4,9 @@ from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 
+from msgspec import Struct
 from sqlalchemy import Connection
 
-from engine.data_class import dataclass
 from engine.ledger import event_flags, leases, runs, workers
 from engine.ledger.database import Ledger
 from engine.ledger.journal import Outcome, Replay
@@ -14,8 +14,7 @@ from engine.ledger.leases import LeaseState
 from engine.ledger.runs import Run
 
 
-@dataclass(frozen=True, slots=True)
-class RunTotals:
+class RunTotals(Struct, frozen=True):
     """The counts of a run.
 
     Attributes:
@@ -33,8 +32,7 @@ class RunTotals:
     feedback: event_flags.Counts
 
 
-@dataclass(frozen=True, slots=True)
-class RunSnapshot:
+class RunSnapshot(Struct, frozen=True):
     """A run with all its leases.
 
     Attributes:
@@ -57,8 +55,7 @@ class RunSnapshot:
         return [self.leases[ordinal] for ordinal in sorted(self.replays)]
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseSnapshot:
+class LeaseSnapshot(Struct, frozen=True):
     """One lease.
 
     Attributes:

@@ -10,14 +10,13 @@ import asyncio
 import os
 import socket
 from collections.abc import Collection, Mapping
-from dataclasses import field
 from datetime import datetime, timedelta
 
 import orjson
+from msgspec import Struct, field
 from sqlalchemy import Connection, delete, select, update
 
 from engine.clock import Clock
-from engine.data_class import dataclass
 from engine.ledger.database import Ledger, insert_if_absent
 from engine.ledger.schema import RunState, run_table, worker_table
 from engine.ledger.worker_locks import is_process_gone, remove_worker_lock
@@ -32,8 +31,7 @@ ALIVE = timedelta(seconds=SILENCE_SECONDS)
 _LONG_GONE = timedelta(days=1)  # older rows are deleted; a worker that wakes up inserts its row again
 
 
-@dataclass(frozen=True, slots=True)
-class HeartbeatReply:
+class HeartbeatReply(Struct, frozen=True):
     """The state that a worker reads with its heartbeat.
 
     Attributes:
@@ -49,8 +47,7 @@ class HeartbeatReply:
     paused_by: str | None = None
 
 
-@dataclass(slots=True)
-class Liveness:
+class Liveness(Struct):
     """What one process has observed of other workers: worker -> its last counter, and when that was new.
 
     Silence counts only while this process reads the ledger. A process that was suspended or had no ledger starts the

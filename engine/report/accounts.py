@@ -1,18 +1,17 @@
 """The accounts of a run: every row of the audience in exactly one place."""
 
 from collections.abc import Mapping
-from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
-from engine.data_class import dataclass
+from msgspec import Struct, field
+
 from engine.ledger.event_flags import SHOWN
 from engine.ledger.journal import Outcome
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Accounts:
+class Accounts(Struct, frozen=True, kw_only=True):
     """What `plan`, `preview`, `launch`, `status` and `audit` report of a run.
 
     Attributes:

@@ -10,10 +10,10 @@ from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from msgspec import Struct
 
 from engine.campaign.lint_findings import LintFindings, Severity
 from engine.campaign.message import Envelope, Message
-from engine.data_class import dataclass
 from engine.report.snippet import make_snippet
 from engine.store.files import write_file
 
@@ -26,16 +26,14 @@ _POLICY = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class Card:
+class Card(Struct, frozen=True):
     """A message to look at, and why it was chosen."""
 
     message: Message
     reasons: list[str]
 
 
-@dataclass(frozen=True, slots=True)
-class Summary:
+class Summary(Struct, frozen=True):
     """The summary of all messages.
 
     Attributes:

@@ -4,7 +4,8 @@ import json
 from datetime import datetime
 from pathlib import Path
 
-from engine.data_class import dataclass
+from msgspec import Struct
+
 from engine.errors import DataError, UsageError
 from engine.ledger.database import Ledger
 from engine.ledger.decisions import find_user
@@ -18,8 +19,7 @@ from engine.store.port import Store
 BEGUN = "begun"
 
 
-@dataclass(frozen=True, slots=True)
-class FrozenRun:
+class FrozenRun(Struct, frozen=True):
     """A run whose plan, campaign and settings are frozen in its folder.
 
     Attributes:
@@ -37,8 +37,7 @@ class FrozenRun:
         return "/".join((self.run.folder, *parts))
 
 
-@dataclass(frozen=True, slots=True)
-class Begun:
+class Begun(Struct, frozen=True):
     """Which ledger began to send a run; everything is empty where an older version wrote the mark.
 
     Attributes:

@@ -5,9 +5,8 @@ import threading
 from collections.abc import Iterator
 from concurrent.futures import Future
 from contextlib import contextmanager
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from engine.data_class import dataclass
 from engine.sandbox.server import REGION, Sandbox, SandboxSettings
 
 

@@ -3,14 +3,13 @@
 import asyncio
 import errno
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Self
 
 from aiohttp import web
 
 from engine.clock import Clock, SystemClock
-from engine.data_class import dataclass
 from engine.errors import ConfigurationError
 from engine.http.guard import RequestGuard, is_loopback_name, make_server
 from engine.sandbox.events.behaviour import Behaviour

@@ -3,7 +3,9 @@
 import asyncio
 from enum import StrEnum
 
-from engine.data_class import dataclass
+from msgspec import Struct
+from msgspec.structs import force_setattr
+
 from engine.masking import mask_text
 
 
@@ -17,8 +19,7 @@ class StopCause(StrEnum):
     ERROR = "error"  # ledger, store or a bug: the exception is kept
 
 
-@dataclass(frozen=True, slots=True)
-class StopReason:
+class StopReason(Struct, frozen=True):
     """A cause, in words for people, with the exception where there is one.
 
     The text becomes the run's reason in the ledger and appears in logs, so addresses and secrets in it are masked.
@@ -31,8 +32,8 @@ class StopReason:
 
     def __post_init__(self) -> None:
         """Mask addresses and secrets."""
-        object.__setattr__(self, "text", mask_text(self.text))
-        object.__setattr__(self, "remedy", mask_text(self.remedy))
+        force_setattr(self, "text", mask_text(self.text))
+        force_setattr(self, "remedy", mask_text(self.remedy))
 
     def to_sentences(self) -> str:
         """Write what happened and what to do, as one text.

@@ -7,15 +7,15 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-from engine.data_class import dataclass
+from msgspec import Struct
+
 from engine.errors import DataError, ServiceError
 from engine.locations import REMOTE
 from engine.store.s3_client import ConditionFailedError, ObjectMissingError, open_s3, translate_s3_errors
 from engine.store.stray_files import is_leftover
 
 
-@dataclass(frozen=True, slots=True)
-class FetchedObject:
+class FetchedObject(Struct, frozen=True):
     """A copy of an object.
 
     Attributes:

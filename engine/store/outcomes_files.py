@@ -9,7 +9,8 @@ state, and the next command moves the file.
 import re
 from datetime import datetime
 
-from engine.data_class import dataclass
+from msgspec import Struct
+
 from engine.store.files import digest_bytes
 from engine.store.port import Store
 
@@ -37,8 +38,7 @@ def parse_name(name: str) -> tuple[int, int] | None:
     return (int(found[1]), int(found[2])) if found else None
 
 
-@dataclass(frozen=True, slots=True)
-class OutcomesFiles:
+class OutcomesFiles(Struct, frozen=True):
     """The outcomes files of one run.
 
     Attributes:

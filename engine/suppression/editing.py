@@ -2,12 +2,11 @@
 
 from collections import Counter
 from collections.abc import Collection, Sequence
-from dataclasses import field
 from functools import partial
 
 import polars as pl
+from msgspec import Struct, field
 
-from engine.data_class import dataclass
 from engine.ledger.decisions import Decision, find_user, record_decision
 from engine.ledger.suppressed.forgotten import make_find_forgotten
 from engine.ledger.suppressed.suppressions import (
@@ -22,8 +21,7 @@ from engine.suppression.lists import ImportOptions, InvalidEntry, read_one_entry
 from engine.workspace import Workspace
 
 
-@dataclass(slots=True)
-class ListImport:
+class ListImport(Struct):
     """The result of an import.
 
     Attributes:
@@ -46,8 +44,7 @@ class ListImport:
         return self.entries - self.added - self.forgotten
 
 
-@dataclass(frozen=True, slots=True)
-class ListRemoval:
+class ListRemoval(Struct, frozen=True):
     """The result of a removal.
 
     Attributes:

@@ -9,6 +9,7 @@ from datetime import datetime
 from pathlib import Path
 
 import polars as pl
+from msgspec import Struct
 
 from engine.audience.lists.list_entries import read_entries
 from engine.audience.lists.list_rows import list_wanted, read_list_rows
@@ -16,7 +17,6 @@ from engine.audience.lists.list_tables import ListTable, open_lists
 from engine.audience.reading.sources import find_sources
 from engine.audience.reading.tables import read_batches
 from engine.csv_formulas import defuse_formulas
-from engine.data_class import dataclass
 from engine.errors import DataError, UsageError
 from engine.ledger.suppressed.reasons import Reason
 from engine.ledger.suppressed.suppression_scope import OF_ALL_MAIL
@@ -33,16 +33,14 @@ EXPORT_SCHEMA = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class InvalidEntry:
+class InvalidEntry(Struct, frozen=True):
     """An entry that matches no address, or whose topic is too long."""
 
     where: str
     what: str
 
 
-@dataclass(frozen=True, slots=True)
-class Block:
+class Block(Struct, frozen=True):
     """Some entries of a list."""
 
     entries: list[Suppression]
@@ -50,8 +48,7 @@ class Block:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ImportOptions:
+class ImportOptions(Struct, frozen=True, kw_only=True):
     """Settings of an import; they override what the list says.
 
     Attributes:

@@ -9,13 +9,14 @@ remove` does that, and the drift report lists the differences.
 
 import io
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import asdict, field
 from datetime import UTC, datetime, timedelta
 from hashlib import blake2b
 from typing import Any
 
 import orjson
 import polars as pl
+from msgspec import Struct, field
+from msgspec.structs import asdict
 
 from engine.account.suppression_list import (
     AccountSuppressionList,
@@ -25,7 +26,6 @@ from engine.account.suppression_list import (
 )
 from engine.addresses.parse import judge_addresses
 from engine.clock import Clock
-from engine.data_class import dataclass
 from engine.errors import PausedError
 from engine.ledger.database import Ledger
 from engine.ledger.suppressed.forgotten import FindForgotten
@@ -50,8 +50,7 @@ Upload = Callable[[str, bytes], str]
 """Writes an object (name, content) that SES can read; returns its s3:// address."""
 
 
-@dataclass(slots=True)
-class SyncState:
+class SyncState(Struct):
     """The progress of the syncs with one account.
 
     Attributes:
@@ -66,8 +65,7 @@ class SyncState:
     jobs: list[str] = field(default_factory=list)
 
 
-@dataclass(slots=True)
-class Synced:
+class Synced(Struct):
     """The result of a sync.
 
     Attributes:
@@ -105,8 +103,7 @@ class Synced:
         return asdict(self)
 
 
-@dataclass(frozen=True, slots=True)
-class Sync:
+class Sync(Struct, frozen=True):
     """One sync.
 
     Attributes:

@@ -4,7 +4,7 @@ import json
 import shutil
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import cache
 from pathlib import Path
@@ -12,6 +12,7 @@ from tempfile import mkdtemp
 from typing import Any
 
 import polars as pl
+from msgspec.structs import replace
 
 from engine.audience.planning.lease_range import LeaseRange
 from engine.feedback.events.effects import SoftRule

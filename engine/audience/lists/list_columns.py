@@ -3,12 +3,12 @@
 from collections.abc import Mapping, Sequence
 
 import polars as pl
+from msgspec import Struct
 
 from engine.audience.lists.list_entries import HASH, read_entries
 from engine.audience.lists.list_names import NameRank, names_actor, rank_name
 from engine.audience.reading.tables import Table, read_batches
 from engine.csv_formulas import read_defused
-from engine.data_class import dataclass
 from engine.errors import DataError
 from engine.ledger.suppressed.reasons import REASON_NAMES, TIME_NAMES, plain_name
 
@@ -16,8 +16,7 @@ SAMPLE_ROWS = 10_000
 _REMEDY = "call the column with the addresses email"
 
 
-@dataclass(frozen=True, slots=True)
-class ListColumns:
+class ListColumns(Struct, frozen=True):
     """The names of a list's columns, by meaning.
 
     Attributes:
@@ -41,8 +40,7 @@ class ListColumns:
     proof: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class _Seen:
+class _Seen(Struct, frozen=True):
     """Counts of the first rows of a column.
 
     Attributes:

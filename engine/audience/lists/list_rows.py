@@ -3,20 +3,19 @@
 from collections.abc import Iterator
 
 import polars as pl
+from msgspec import Struct
 
 from engine.audience.lists.list_columns import ListColumns
 from engine.audience.lists.list_entries import IS_BLANK, read_entries
 from engine.audience.lists.list_tables import ListTable
 from engine.audience.reading.tables import Rows
 from engine.csv_formulas import read_defused
-from engine.data_class import dataclass
 from engine.ledger.suppressed.reasons import TIME_NAMES, classify_reason, plain_name
 
 _NOTHING = pl.lit(None, dtype=pl.String)
 
 
-@dataclass(frozen=True, slots=True)
-class ListRows:
+class ListRows(Struct, frozen=True):
     """Some rows of a list.
 
     Attributes:

@@ -2,7 +2,9 @@
 
 import re
 from collections.abc import Iterator
-from dataclasses import replace
+
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.audience.lists.address_lines import begins_with_address, open_lines
 from engine.audience.lists.list_columns import ListColumns, find_columns
@@ -10,15 +12,13 @@ from engine.audience.lists.list_texts import with_text_columns
 from engine.audience.reading.sources import AudienceSource, Format, translate_read_errors
 from engine.audience.reading.tables import Reading, Table, open_table
 from engine.audience.reading.workbooks.workbooks import list_sheets
-from engine.data_class import dataclass
 from engine.errors import DataError
 
 # A column name that is an entry itself: a domain or a hash. `user.email` is a column name.
 _IS_ENTRY = re.compile(r"(?:\*?\.)?(?!.*mail)[\w-]+(?:\.[\w-]+)*\.[a-z]{2,}|[0-9a-f]{32,128}", re.IGNORECASE)
 
 
-@dataclass(frozen=True, slots=True)
-class ListTable:
+class ListTable(Struct, frozen=True):
     """A table of a suppression list, and the meaning of its columns."""
 
     table: Table

@@ -2,9 +2,9 @@
 
 import re
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 import polars as pl
+from msgspec.structs import replace
 
 from engine.audience.lists.list_entries import SEPARATOR
 from engine.audience.reading.dtypes import as_instance

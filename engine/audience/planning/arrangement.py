@@ -7,17 +7,16 @@ where the partitions begin, so that they are about equal. Each is sorted by itse
 from collections.abc import Iterator, Sequence
 
 import polars as pl
+from msgspec import Struct
 
 from engine.audience.planning.first_pass import order_name
 from engine.audience.planning.partitions import HASH
 from engine.audience.planning.scratch import Scratch
-from engine.data_class import dataclass
 
 _BORDER = "plan.border"
 
 
-@dataclass(frozen=True, slots=True)
-class OrderBy:
+class OrderBy(Struct, frozen=True):
     """A column to order by."""
 
     column: str

@@ -5,12 +5,12 @@ from datetime import datetime, timedelta
 from pathlib import Path
 
 import polars as pl
+from msgspec import Struct
 
 from engine.audience.planning.partitions import HASH, Partitions
 from engine.audience.planning.scratch import Scratch
 from engine.audience.planning.threads import work_through
 from engine.audience.spec import CapSpec
-from engine.data_class import dataclass
 from engine.errors import DataError
 from engine.store.history import HISTORY_SCHEMA, find_history
 
@@ -19,8 +19,7 @@ _SCHEMA = {HASH: pl.UInt64, "key": pl.String, "run": pl.String}
 _FILES_AT_ONCE = 64
 
 
-@dataclass(frozen=True, slots=True)
-class Cap:
+class Cap(Struct, frozen=True):
     """A frequency cap and the messages that it counts.
 
     Attributes:

@@ -1,9 +1,9 @@
 """The first pass: check every row by itself, then partition the rows by the hash of the address."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
 
 import polars as pl
+from msgspec import Struct, field
 
 from engine.addresses.parse import read_addresses
 from engine.audience.checks import AddressChecks
@@ -16,7 +16,6 @@ from engine.audience.reading.conditions.conditions import rows_that_meet
 from engine.audience.reading.tables import Batch
 from engine.audience.reading.types import ColumnTypes
 from engine.audience.spec import AudienceSpec
-from engine.data_class import dataclass
 
 AT = f"{SCRATCH_PREFIX}at"
 LINE = f"{SCRATCH_PREFIX}line"
@@ -31,8 +30,7 @@ def order_name(number: int) -> str:
     return f"{SCRATCH_PREFIX}order{number}"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RowRules:
+class RowRules(Struct, frozen=True, kw_only=True):
     """The rules for a row, and the columns kept of it.
 
     Attributes:
@@ -52,8 +50,7 @@ class RowRules:
     partitions: Partitions
 
 
-@dataclass(slots=True)
-class JudgedBatch:
+class JudgedBatch(Struct):
     """The result of checking a batch.
 
     Attributes:

@@ -1,6 +1,6 @@
 """The place of a lease's rows in a plan."""
 
-from engine.data_class import dataclass
+from dataclasses import dataclass
 
 
 @dataclass(frozen=True)

@@ -1,9 +1,9 @@
 """Open the files of an audience: read their columns, not their rows."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
 
 import polars as pl
+from msgspec import Struct, field
 
 from engine.audience.reading.header_names import is_same_name
 from engine.audience.reading.renames import rename_columns
@@ -13,7 +13,6 @@ from engine.audience.reading.text_files.raw_files import is_compressed
 from engine.audience.reading.text_files.text_blocks import BLOCK_BYTES
 from engine.audience.reading.written_forms import WrittenForms
 from engine.audience.spec import AudienceSpec
-from engine.data_class import dataclass
 from engine.errors import DataError, nearest
 
 _SAMPLE_ROWS = 1000
@@ -25,8 +24,7 @@ _BLOCKS_WANTED = 16
 _LARGEST_BLOCK_BYTES = 24 << 20
 
 
-@dataclass(frozen=True)
-class Audience:
+class Audience(Struct, frozen=True):
     """Sources whose columns are known.
 
     Attributes:

@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 
 import polars as pl
+from msgspec import Struct
 
 from engine.addresses.hashing import hash_addresses, hash_keys
 from engine.audience.planning.plan_files import SCRATCH_PREFIX
 from engine.audience.planning.scratch import divide
 from engine.audience.providers import mailbox_of
 from engine.audience.spec import Dedupe
-from engine.data_class import dataclass
 
 HASH = f"{SCRATCH_PREFIX}hash"
 # Text per partition; each thread holds one partition and the frames made from it.
@@ -17,8 +17,7 @@ _PARTITION_BYTES = 24 << 20
 _MOST_BITS = 10
 
 
-@dataclass(frozen=True, slots=True)
-class Partitions:
+class Partitions(Struct, frozen=True):
     """Partitions of the plan's order, by the first bits of the hash.
 
     Attributes:

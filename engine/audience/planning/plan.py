@@ -2,12 +2,12 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from dataclasses import field
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from msgspec import Struct, field
 
 from engine.audience.checks import AddressChecks, LookUp
 from engine.audience.planning.arrangement import Arrangement, parse_order
@@ -28,7 +28,6 @@ from engine.audience.reading.conditions.conditions import columns_in
 from engine.audience.reading.tables import read_batches
 from engine.audience.reading.types import ColumnTypes
 from engine.audience.spec import AudienceSpec, CapSpec, SuppressionSpec
-from engine.data_class import dataclass
 from engine.ledger.suppressed.forgotten import FindForgotten
 from engine.ledger.suppressed.suppression_scope import CampaignKind
 from engine.ledger.suppressed.suppressions import Suppression
@@ -37,8 +36,7 @@ from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 from engine.store.files import translate_os_errors
 
 
-@dataclass(frozen=True)
-class Plan:
+class Plan(Struct, frozen=True):
     """A plan: its counts, its leases and its files.
 
     Attributes:
@@ -60,8 +58,7 @@ class Plan:
     notes: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, kw_only=True)
-class Lists:
+class Lists(Struct, frozen=True, kw_only=True):
     """Lists that rows are compared with in addition to the campaign's own files.
 
     Attributes:
@@ -196,8 +193,7 @@ class _ScratchMaker:
         return self._stack.enter_context(Scratch(path))
 
 
-@dataclass(slots=True)
-class _Read:
+class _Read(Struct):
     """The result of the first pass."""
 
     rows: int = 0

@@ -7,12 +7,12 @@ from pathlib import Path
 from typing import Final
 
 import polars as pl
+from msgspec import Struct
 
 from engine.addresses.hashing import mix
 from engine.audience.planning.lease_range import LeaseRange
 from engine.audience.planning.threads import work_through
 from engine.audience.reading.blanks import find_blank_texts, null_blanks
-from engine.data_class import dataclass
 from engine.errors import DataError
 from engine.store.files import PRIVATE_FILE, translate_os_errors
 from engine.system.process_limits import describe_limit
@@ -96,8 +96,7 @@ def count_nulls(folder: Path, columns: Iterable[str]) -> dict[str, int]:
     return dict(zip(counts.columns, counts.row(0), strict=True))
 
 
-@dataclass(frozen=True, slots=True)
-class RecipientsFile:
+class RecipientsFile(Struct, frozen=True):
     """A file of recipients.
 
     Attributes:
@@ -238,8 +237,7 @@ def prove_balance(folder: Path, *, rows_read: int, accepted: int, excluded: Mapp
         raise _damaged("the written plan does not balance", folder)
 
 
-@dataclass(frozen=True, slots=True)
-class _Look:
+class _Look(Struct, frozen=True):
     """Figures of a file's rows."""
 
     rows: int

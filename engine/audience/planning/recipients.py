@@ -1,10 +1,10 @@
 """Writing the recipients, partition by partition."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import field
 from pathlib import Path
 
 import polars as pl
+from msgspec import Struct, field
 
 from engine.audience.planning.arrangement import Arrangement
 from engine.audience.planning.excluded_rows import ExcludedRows
@@ -18,7 +18,6 @@ from engine.audience.planning.plan_files import (
 )
 from engine.audience.planning.second_pass import SetRules, Settled, merge_counts, settle_partition
 from engine.audience.planning.threads import work_through
-from engine.data_class import dataclass
 
 # A small audience still has several leases, for several workers; a large one has leases that are worth a file each.
 LEASES_WANTED = 8
@@ -26,8 +25,7 @@ MIN_LEASE_ROWS = 250
 MAX_LEASE_ROWS = 10_000
 
 
-@dataclass(slots=True)
-class Written:
+class Written(Struct):
     """The written recipients.
 
     Attributes:
@@ -100,8 +98,7 @@ def _keep_first(decided: Iterator[Settled], limit: int) -> Iterator[Settled]:
         yield settled
 
 
-@dataclass(frozen=True, slots=True)
-class _Finished:
+class _Finished(Struct, frozen=True):
     """A finished partition: its file, or its parts to be sorted by columns."""
 
     counts: dict[str, int]

@@ -1,9 +1,9 @@
 """The second pass: deduplicate each partition, compare it with the lists of addresses, and sort it."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
 
 import polars as pl
+from msgspec import Struct, field
 
 from engine.addresses.hashing import mix, seed_of
 from engine.audience.exclusions import ExclusionReason
@@ -13,15 +13,13 @@ from engine.audience.planning.first_pass import ADDRESS, AT, LINE, MISSING
 from engine.audience.planning.partitions import HASH, Partitions
 from engine.audience.planning.scratch import Scratch
 from engine.audience.planning.suppressed_rows import Suppressions
-from engine.data_class import dataclass
 from engine.ledger.suppressed.forgotten import FindForgotten
 
 _NOTHING = {"row": pl.UInt64, "file": pl.UInt32, "line": pl.UInt64, "address": pl.String, HASH: pl.UInt64}
 _PERCENT_STEPS = 2**64 / 100
 
 
-@dataclass(frozen=True, slots=True)
-class BatchPosition:
+class BatchPosition(Struct, frozen=True):
     """The position of a batch's rows.
 
     Attributes:
@@ -35,8 +33,7 @@ class BatchPosition:
     has_capitals: bool
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SetRules:
+class SetRules(Struct, frozen=True, kw_only=True):
     """The inputs of the second pass: rows, and the lists to compare them with.
 
     Attributes:
@@ -58,8 +55,7 @@ class SetRules:
     partitions: Partitions
 
 
-@dataclass(slots=True)
-class Settled:
+class Settled(Struct):
     """A partition whose rows are accepted or excluded.
 
     Attributes:

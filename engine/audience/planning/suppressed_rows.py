@@ -1,10 +1,10 @@
 """Suppressed addresses: suppression files and the ledger's list, stored by partition."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
 from pathlib import Path
 
 import polars as pl
+from msgspec import Struct, field
 
 from engine.audience.lists.list_rows import ListRows, list_wanted, read_list_rows
 from engine.audience.lists.list_tables import ListTable, open_lists
@@ -14,7 +14,6 @@ from engine.audience.planning.threads import work_through
 from engine.audience.reading.sources import find_sources
 from engine.audience.reading.tables import Batch, read_batches
 from engine.audience.spec import SuppressionSpec
-from engine.data_class import dataclass
 from engine.errors import DataError
 from engine.ledger.suppressed.blocked_rows import are_blocked
 from engine.ledger.suppressed.reasons import classify_reason
@@ -27,8 +26,7 @@ _NAMED = 5  # domains in a note
 ENTRIES_SCHEMA = {HASH: pl.UInt64, "key": pl.String, "line": pl.UInt64, "reason": pl.String}
 
 
-@dataclass(frozen=True, slots=True)
-class Suppressions:
+class Suppressions(Struct, frozen=True):
     """The suppressions that apply to a campaign.
 
     Attributes:
@@ -57,8 +55,7 @@ class Suppressions:
         return pl.DataFrame(list(found.items()), schema={"domain": pl.String, "source": pl.String}, orient="row")
 
 
-@dataclass(slots=True)
-class _Aside:
+class _Aside(Struct):
     """Stores the entries that apply to a campaign."""
 
     partitions: Partitions
@@ -85,8 +82,7 @@ class _Aside:
         self.domains = divided.domains | self.domains
 
 
-@dataclass(frozen=True, slots=True)
-class _Divided:
+class _Divided(Struct, frozen=True):
     parts: list[tuple[int, pl.DataFrame]]
     domains: dict[str, str]
 

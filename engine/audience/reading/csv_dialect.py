@@ -5,9 +5,10 @@ import io
 import re
 from collections.abc import Sequence
 
+from msgspec import Struct
+
 from engine.audience.reading.header_names import guess_header, is_same_name, name_each_once
 from engine.audience.reading.text_files.text_blocks import mark_damage
-from engine.data_class import dataclass
 from engine.errors import DataError
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 
@@ -20,8 +21,7 @@ OTHER_LINE_ENDS = re.compile("[\x1c-\x1e\x85\u2028\u2029]")
 _SEPARATOR_LINE = re.compile(rb"sep=(.)\n", re.IGNORECASE)  # written by Excel above a header
 
 
-@dataclass(frozen=True, slots=True)
-class CsvDialect:
+class CsvDialect(Struct, frozen=True):
     """The dialect of a CSV file.
 
     Attributes:

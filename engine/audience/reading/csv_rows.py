@@ -8,15 +8,15 @@ parser must find exactly as many.
 """
 
 from collections.abc import Collection, Sequence
-from dataclasses import replace
 
 import polars as pl
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.audience.reading.csv_dialect import CHECK_QUOTES, CsvDialect
 from engine.audience.reading.text_files.byte_counts import count_byte
 from engine.audience.reading.text_files.text_blocks import DAMAGE, TextBlock, mark_damage
 from engine.audience.reading.text_files.text_encoding import is_utf_8
-from engine.data_class import dataclass
 from engine.errors import DataError
 
 # One joined text of this many records stays far below the 4 GiB that a Polars string may have.
@@ -24,8 +24,7 @@ RECORDS_AT_ONCE = 200_000
 LENIENT = "or give --lenient to exclude the affected rows"
 
 
-@dataclass(frozen=True)
-class CsvRows:
+class CsvRows(Struct, frozen=True):
     """The rows of a block of a CSV file.
 
     Attributes:

@@ -5,7 +5,7 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterable, Sequence
 
-from engine.data_class import dataclass
+from msgspec import Struct
 
 # Letters by category, but invisible: fillers, and the combining grapheme joiner.
 _UNSEEN_LETTERS = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u3164\uffa0")
@@ -13,8 +13,7 @@ _JOINERS = frozenset("\u200c\u200d")  # they change the appearance of words in P
 _SPACES = re.compile(r"[^\S\n\t\r ]")
 
 
-@dataclass(frozen=True, slots=True)
-class ColumnNames:
+class ColumnNames(Struct, frozen=True):
     """The names of a file's columns.
 
     Attributes:

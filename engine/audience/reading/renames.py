@@ -1,7 +1,8 @@
 """Rename columns: without invisible characters, and as `[audience.columns]` says."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
+
+from msgspec.structs import replace
 
 from engine.audience.reading.header_names import clean_name, name_each_once
 from engine.audience.reading.rows import Rows, Table

@@ -1,18 +1,16 @@
 """Columns, batches and rows of a file in any format."""
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
-from dataclasses import field
 
 import polars as pl
+from msgspec import Struct, field
 
 from engine.audience.reading.sources import AudienceSource
-from engine.data_class import dataclass
 
 Schema = Mapping[str, pl.DataType]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Reading:
+class Reading(Struct, frozen=True, kw_only=True):
     """How files are read: settings of campaign.toml and the command line.
 
     Attributes:
@@ -34,8 +32,7 @@ class Reading:
     block_bytes: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Rows:
+class Rows(Struct, frozen=True):
     """Some rows of a source.
 
     Attributes:
@@ -49,8 +46,7 @@ class Rows:
     cells: pl.DataFrame
 
 
-@dataclass(frozen=True, slots=True)
-class Batch:
+class Batch(Struct, frozen=True):
     """Rows that another thread may read.
 
     Attributes:
@@ -64,8 +60,7 @@ class Batch:
     is_last: bool = False
 
 
-@dataclass(frozen=True)
-class Table:
+class Table(Struct, frozen=True):
     """A source whose columns are known.
 
     Attributes:

@@ -6,14 +6,15 @@ import os
 import stat
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import replace
 from difflib import get_close_matches
 from enum import StrEnum
 from pathlib import Path, PurePosixPath
 
+from msgspec import Struct
+from msgspec.structs import replace
+
 from engine.audience.reading.file_kinds import HEAD_BYTES, OLE, ZIP, refuse_what_is_not_a_table
 from engine.audience.reading.text_files.raw_files import open_raw
-from engine.data_class import dataclass
 from engine.errors import DataError, nearest
 from engine.locations import REMOTE
 from engine.on_demand import OnDemand
@@ -59,8 +60,7 @@ _MAGIC = {
 }
 
 
-@dataclass(frozen=True)
-class AudienceSource:
+class AudienceSource(Struct, frozen=True):
     """One file of the audience, with its state when it was found.
 
     Attributes:

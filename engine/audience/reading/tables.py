@@ -1,9 +1,9 @@
 """Sources as tables: columns, types and batches of rows, for any format."""
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import replace
 
 import polars as pl
+from msgspec.structs import replace
 
 from engine.audience.reading import ndjson_rows
 from engine.audience.reading.binary import binary_rows

@@ -2,15 +2,15 @@
 
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
 
 import polars as pl
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.audience.reading.date_formats import read_date_format
 from engine.audience.reading.rows import Rows, Table
 from engine.audience.reading.sources import Format, refuse_unknown_column
 from engine.audience.reading.types import DECIMAL, WORDS_FOR_NOTHING
-from engine.data_class import dataclass
 from engine.errors import DataError
 
 LENIENT = "correct the file or the setting, or give --lenient to exclude the rows"
@@ -20,8 +20,7 @@ _SPACES = " \u00a0\u202f'\u2019"
 _FIRST_YEAR = 1000  # an earlier year is truncated
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class WrittenForms:
+class WrittenForms(Struct, frozen=True, kw_only=True):
     """The formats of an audience's dates and numbers.
 
     Attributes:
@@ -79,8 +78,7 @@ def _choose(setting: str | Mapping[str, str] | None, column: str) -> tuple[str |
     return setting, False
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
+class _Form(Struct, frozen=True):
     """A setting for one column.
 
     Attributes:

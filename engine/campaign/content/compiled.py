@@ -3,15 +3,15 @@
 import hashlib
 from collections.abc import Mapping
 
+from msgspec import Struct
+
 from engine.campaign.content.templates import CampaignContent, compile_content
 from engine.campaign.files import list_files, read_file
 from engine.campaign.spec import Campaign, CampaignSpec
-from engine.data_class import dataclass
 from engine.errors import DataError
 
 
-@dataclass(frozen=True, slots=True)
-class _Compiled:
+class _Compiled(Struct, frozen=True):
     """The content that was compiled last in this process, and what it was compiled from."""
 
     spec: CampaignSpec

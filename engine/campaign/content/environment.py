@@ -14,6 +14,7 @@ from jinja2.compiler import CodeGenerator
 from jinja2.runtime import Context
 from jinja2.sandbox import ImmutableSandboxedEnvironment, SandboxedEscapeFormatter, SandboxedFormatter
 from markupsafe import Markup
+from msgspec import Struct
 
 from engine.campaign.content import bounds as limits
 from engine.campaign.content.localisation import Formats
@@ -33,7 +34,6 @@ from engine.campaign.content.printing.printed_values import (
     write_attributes,
 )
 from engine.campaign.files import list_files, read_file
-from engine.data_class import dataclass
 
 
 class _CheckedFields(SandboxedFormatter):
@@ -71,8 +71,7 @@ def make_recipient(columns: Mapping[str, Any], address: str) -> _Recipient:
 show_recipient = _Recipient.__init__  # lets one that was made before show another recipient
 
 
-@dataclass(frozen=True, slots=True)
-class Prepared:
+class Prepared(Struct, frozen=True):
     """The source that is compiled for a template, if it differs from its file.
 
     Attributes:

@@ -11,10 +11,10 @@ from html import escape, unescape
 
 import css_inline
 from jinja2 import TemplateSyntaxError
+from msgspec import Struct
 
 from engine.campaign.content.media_rules import is_for_screens
 from engine.campaign.content.template_tokens import TemplateToken, mask
-from engine.data_class import dataclass
 
 _COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
 _ELEMENT = re.compile(r"""<([A-Za-z][\w:-]*)((?:"[^"]*"|'[^']*'|[^>"'])*)>""")
@@ -29,8 +29,7 @@ _IN_TABLES = {"tr": "table", "td": "table><tr", "th": "table><tr", "tbody": "tab
 _INLINER = css_inline.CSSInliner(keep_style_tags=True, load_remote_stylesheets=False)
 
 
-@dataclass(frozen=True, slots=True)
-class _Place:
+class _Place(Struct, frozen=True):
     """An element of a template.
 
     `start`: the offset in its file where a style is written: in its own style attribute (`style`) if it has one, else

@@ -1,13 +1,13 @@
 """The names that templates read: which columns the plan needs, and which names are unknown."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import replace
 from typing import Any
 
 from jinja2 import TemplateAssertionError, meta, nodes
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.campaign.content.environment import TemplateEnvironment
-from engine.data_class import dataclass
 
 # The names that templates have in addition to the audience's columns, and the fields of these names.
 ENGINE_FIELDS: Mapping[str, frozenset[str]] = {
@@ -19,8 +19,7 @@ ENGINE_FIELDS: Mapping[str, frozenset[str]] = {
 ENGINE_NAMES = frozenset(ENGINE_FIELDS)
 
 
-@dataclass(frozen=True, slots=True)
-class NameUse:
+class NameUse(Struct, frozen=True):
     """A template reads a name.
 
     `optional`: it may be missing: the template tests whether it is defined (`is defined`, `|default`), or another file
@@ -46,16 +45,14 @@ class NameUse:
         return self.of_recipient or self.name not in ENGINE_NAMES
 
 
-@dataclass(frozen=True, slots=True)
-class Names:
+class Names(Struct, frozen=True):
     """All the names that a part reads; `all_columns` if it uses columns that cannot be listed beforehand."""
 
     uses: tuple[NameUse, ...]
     all_columns: bool
 
 
-@dataclass(frozen=True, slots=True)
-class _Reference:
+class _Reference(Struct, frozen=True):
     """An include, import or extends; `names` is None when they are known only at rendering."""
 
     names: tuple[str, ...] | None

@@ -6,9 +6,9 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from enum import StrEnum
 
 from jinja2 import Environment, TemplateSyntaxError
+from msgspec import Struct
 
 from engine.campaign.content.environment import Prepared, TemplateEnvironment
-from engine.data_class import dataclass
 
 _LEXER = Environment(keep_trailing_newline=True)  # noqa: S701 - it renders nothing
 _OPENING = re.compile(r"\{[{%][-+]?")
@@ -29,8 +29,7 @@ class TokenKind(StrEnum):
     STATEMENT = "statement"
 
 
-@dataclass(frozen=True, slots=True)
-class TemplateToken:
+class TemplateToken(Struct, frozen=True):
     """A piece of a template.
 
     Attributes:
@@ -150,8 +149,7 @@ def assemble(
     return list(_Assembly(environment, follow).assemble(name, {}, 0))
 
 
-@dataclass(frozen=True, slots=True)
-class _Assembly:
+class _Assembly(Struct, frozen=True):
     environment: TemplateEnvironment
     follow: Callable[[str], bool]
 

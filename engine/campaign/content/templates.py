@@ -2,11 +2,12 @@
 
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import replace
 from difflib import get_close_matches
 from pathlib import PurePosixPath
 
 from jinja2 import Template, TemplateNotFound, TemplateSyntaxError
+from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.campaign.content.column_names import find_near_column, hides_column, suggest_column, write_column
 from engine.campaign.content.environment import Prepared, TemplateEnvironment
@@ -21,7 +22,6 @@ from engine.campaign.files import is_part, list_files, read_file, resolve_file, 
 from engine.campaign.headers import is_template
 from engine.campaign.locales import parse_locale
 from engine.campaign.spec import Campaign
-from engine.data_class import dataclass
 from engine.errors import DataError
 from engine.toml_lines import locate_keys
 
@@ -33,8 +33,7 @@ COMPILE_SECONDS = 20.0  # of processor time for all templates; a hundred large o
 _KEYS = {SUBJECT: ("subject",), PREHEADER: ("content", "preheader"), LOCALE: ("content", "locale")}
 
 
-@dataclass(frozen=True, slots=True)
-class Variant:
+class Variant(Struct, frozen=True):
     """The compiled templates of one language.
 
     Attributes:
@@ -59,8 +58,7 @@ class Variant:
         return [one for one in (self.subject, self.html, self.text, self.derived) if one is not None]
 
 
-@dataclass(frozen=True, slots=True)
-class CampaignContent:
+class CampaignContent(Struct, frozen=True):
     """Compiled templates, and the names that they read.
 
     Attributes:
@@ -191,8 +189,7 @@ def _find_missing(files: Variants) -> dict[str, tuple[str, ...]]:
     return {language: parts for language, parts in every.items() if language is not None and parts}
 
 
-@dataclass(frozen=True, slots=True)
-class _Compilation:
+class _Compilation(Struct, frozen=True):
     """Compiles the templates of one language."""
 
     campaign: Campaign

@@ -5,8 +5,9 @@ from collections.abc import Mapping
 from html import escape
 from html.parser import HTMLParser
 
+from msgspec import Struct
+
 from engine.campaign.content.media_rules import apply_screen_rules
-from engine.data_class import dataclass
 
 _VOID = frozenset({"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "wbr"})
 _NOT_SHOWN = frozenset(
@@ -74,8 +75,7 @@ def is_link_visible(html: str, link: str) -> bool:
     return reader.found
 
 
-@dataclass(slots=True)
-class _Element:
+class _Element(Struct):
     """An open element, with what it inherits.
 
     `colour` is None for the mail program's own colour; `ground`, the background, is None if it is not known.

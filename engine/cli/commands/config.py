@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from typing import Any
 
 import click
+from msgspec import Struct
 from pydantic import SecretStr
 
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
 from engine.cli.opening import read_settings
 from engine.cli.suggestions import find_given
-from engine.data_class import dataclass
 from engine.masking import MASK, mask_secrets, mask_url
 from engine.setting_sources import Source, find_source
 from engine.settings import Settings, list_settings
@@ -19,8 +19,7 @@ from engine.store.keys import UNSUBSCRIBE_KEY
 _URLS = ("ledger", "smtp_url", "events.queue", "store")
 
 
-@dataclass(frozen=True, slots=True)
-class Shown:
+class Shown(Struct, frozen=True):
     """A setting as people may see it.
 
     Attributes:

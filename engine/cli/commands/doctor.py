@@ -7,11 +7,12 @@ from contextlib import ExitStack
 from enum import StrEnum
 from typing import Any
 
+from msgspec import Struct
+
 from engine import __version__
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
 from engine.cli.opening import open_chosen, read_settings
-from engine.data_class import dataclass
 from engine.errors import ExitCode, MailrunError
 from engine.ledger.migrate import HEAD
 from engine.masking import mask_url
@@ -29,8 +30,7 @@ class Health(StrEnum):
     ERROR = "error"  # a launch cannot run until it is fixed
 
 
-@dataclass(frozen=True, slots=True)
-class Finding:
+class Finding(Struct, frozen=True):
     """The result for one part.
 
     Attributes:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
+from msgspec import Struct
 from pydantic import ValidationError
 
 from engine.account.client import Endpoint
@@ -13,7 +14,6 @@ from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
 from engine.cli.opening import open_chosen
 from engine.cli.suggestions import write_command
-from engine.data_class import dataclass
 from engine.errors import ExitCode, UsageError
 from engine.feedback.events.certificates import fetch_certificate
 from engine.feedback.events.effects import SoftRule
@@ -54,8 +54,7 @@ _run_embedded = OnDemand(
 _SETTLE_SECONDS = 10.0  # at most this often during a pull
 
 
-@dataclass(slots=True)
-class _Desk:
+class _Desk(Struct):
     """Processes events, and settles recipients in doubt from time to time."""
 
     workspace: Workspace

@@ -1,13 +1,13 @@
 """State that the gate shares with other tasks: recipients admitted so far, and what makes every call wait."""
 
+from msgspec import Struct
+
 from engine.clock import Clock
-from engine.data_class import dataclass
 
 SHARE_SECONDS = 10.0  # how long a part of the rate is valid without a heartbeat: other workers take it over after 15 s
 
 
-@dataclass(slots=True)
-class Admission:
+class Admission(Struct):
     """The state of one worker's gate.
 
     Attributes:

@@ -5,8 +5,9 @@ from datetime import UTC, datetime
 from typing import ClassVar
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct
+
 from engine.clock import Clock
-from engine.data_class import dataclass
 from engine.delivery.pacing.window import Window
 from engine.logs import get_logger
 from engine.stopping.stop import Stop, StopCause, StopReason
@@ -19,8 +20,7 @@ _FIRST, _LAST = datetime(1, 1, 1, tzinfo=UTC), datetime(9999, 12, 31, tzinfo=UTC
 log = get_logger()
 
 
-@dataclass(slots=True)
-class Allowance:
+class Allowance(Struct):
     """How many recipients this worker may still send to; None is unlimited."""
 
     left: float | None = None
@@ -31,8 +31,7 @@ class Allowance:
             self.left *= factor
 
 
-@dataclass(slots=True)
-class Budget:
+class Budget(Struct):
     """A number of recipients that may still pass: the 24-hour quota, or a day's cap while a domain warms up.
 
     Attributes:
@@ -88,8 +87,7 @@ class Budget:
             self.allowance.left += recipients
 
 
-@dataclass(slots=True)
-class Hours:
+class Hours(Struct):
     """The campaign's sending window and deadline.
 
     Attributes:

@@ -9,9 +9,9 @@ import asyncio
 import math
 import resource
 from collections import deque
-from dataclasses import field
 
-from engine.data_class import dataclass
+from msgspec import Struct, field
+
 from engine.system.process_limits import FILES_FOR_OTHERS
 
 FEWEST = 8
@@ -32,8 +32,7 @@ def find_most(soft_limit: int | None = None) -> int:
     return max(1, min(MOST, (files - FILES_FOR_OTHERS) // 2))
 
 
-@dataclass(slots=True)
-class Concurrency:
+class Concurrency(Struct):
     """The target of calls in flight. Pure: measurements in, a number out.
 
     Attributes:
@@ -76,8 +75,7 @@ class Concurrency:
         self.target = max(1, min(wanted, self.most, by_memory))
 
 
-@dataclass(slots=True)
-class Slots:
+class Slots(Struct):
     """Calls in flight, counted against the target; one waiter, the worker that starts them.
 
     Once all slots are taken the worker waits until a part of them is free: it then makes several calls at a time, which
@@ -114,8 +112,7 @@ class Slots:
         return target - max(1, target // FREE_TOGETHER)
 
 
-@dataclass(slots=True)
-class LagMeter:
+class LagMeter(Struct):
     """How late the event loop wakes up, which is how long its tasks wait for each other."""
 
     samples: deque[float] = field(default_factory=lambda: deque(maxlen=2_000))

@@ -3,7 +3,8 @@
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
-from engine.data_class import dataclass
+from msgspec import Struct
+
 from engine.delivery.pacing.window import Window
 
 _MILLION, _THOUSAND = 1_000_000, 10_000
@@ -11,8 +12,7 @@ _UTC = ZoneInfo("UTC")
 _MOST_DAYS = 3_660  # a forecast covers at most this time
 
 
-@dataclass(frozen=True, slots=True)
-class Opening:
+class Opening(Struct, frozen=True):
     """The sending window, as a forecast needs it.
 
     Attributes:

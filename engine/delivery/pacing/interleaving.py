@@ -6,12 +6,12 @@ is closed is put off: its lease is released when its other rows are done, and ta
 
 from collections import deque
 from collections.abc import Iterator, Mapping
-from dataclasses import field
 from heapq import heappop, heappush
 from typing import Generic, Protocol, TypeVar
 
+from msgspec import Struct, field
+
 from engine.addresses.mailbox import domain_of
-from engine.data_class import dataclass
 
 DOMAIN_BURST = 1.0  # recipients: a capped domain gets one after the other
 
@@ -35,8 +35,7 @@ class Windows(Protocol):
         """Return how long a recipient's window stays closed; 0.0 while it is open."""
 
 
-@dataclass(slots=True)
-class DomainCap:
+class DomainCap(Struct):
     """One receiver domain's token bucket."""
 
     rate: float
@@ -54,8 +53,7 @@ class DomainCap:
         return (1.0 - self.tokens) / self.rate
 
 
-@dataclass(slots=True)
-class Interleaving(Generic[L, R]):
+class Interleaving(Struct, Generic[L, R]):
     """The order of recipients.
 
     Attributes:

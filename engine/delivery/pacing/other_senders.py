@@ -1,13 +1,12 @@
 """Other senders of the account: the recipients that SES counts and mailrun did not send to. Pure."""
 
-from engine.data_class import dataclass
+from msgspec import Struct
 
 # SentLast24Hours lags, so after our own rate falls it shows more than we send for a while. Two readings must agree.
 _FEWEST_SECONDS = 10.0
 
 
-@dataclass(slots=True)
-class OtherSenders:
+class OtherSenders(Struct):
     """Estimates how many recipients a second others send to.
 
     Attributes:

@@ -17,9 +17,8 @@ curve of CUBIC (RFC 9438), with the limit in the place of the window:
 """
 
 from collections import deque
-from dataclasses import field
 
-from engine.data_class import dataclass
+from msgspec import Struct, field
 
 BURST_SECONDS = 0.1
 DECREASE = 0.85  # of the limit, at each throttle
@@ -30,8 +29,7 @@ _GRAIN = 1e-6  # of a token: what rounding of times may lose
 SPREAD = 0.2  # how far the paces of workers differ
 
 
-@dataclass(slots=True)
-class Pacer:
+class Pacer(Struct):
     """A token bucket whose limit adapts to throttle replies.
 
     Args:
@@ -117,8 +115,7 @@ class Pacer:
         self._tokens = min(self._capacity, self._tokens + self.limit * elapsed)
 
 
-@dataclass(slots=True)
-class LastSecond:
+class LastSecond(Struct):
     """Recipients handed over in the last second. The pacer admits evenly, but waiting for the disk may bunch calls."""
 
     _passed: deque[tuple[float, int]] = field(default_factory=deque)

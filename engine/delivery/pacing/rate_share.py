@@ -3,12 +3,11 @@
 This is the only place where a rate is computed: previews, forecasts, launches and workers all call find_rate.
 """
 
-from dataclasses import field
+from msgspec import Struct, field
 
 from engine.account.quota import AccountQuota
 from engine.campaign.spec import CampaignSpec
 from engine.campaign.spec_sections import DeliverySpec
-from engine.data_class import dataclass
 from engine.delivery.pacing.other_senders import OtherSenders
 from engine.delivery.pacing.pacer import FLOOR
 
@@ -32,8 +31,7 @@ def find_rate(max_send_rate: float, delivery: DeliverySpec, *, others: float = 0
     return min(shared, left_by_others, delivery.max_rate or shared)
 
 
-@dataclass(slots=True)
-class RateShare:
+class RateShare(Struct):
     """The part of one worker.
 
     Attributes:

@@ -1,12 +1,12 @@
 """When messages may be handed over: times of day in a time zone, and a moment after which nothing is sent. Pure."""
 
-from dataclasses import field
 from datetime import UTC, date, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
+from msgspec import Struct, field
+
 from engine.campaign.spec import CampaignSpec
 from engine.campaign.time_zones import find_zone
-from engine.data_class import dataclass
 
 # A window may have begun yesterday; the next begins tomorrow or later, where a zone skips a part of a day or all of it.
 _DAYS = range(-1, 5)
@@ -34,8 +34,7 @@ def find_moment(day: date, clock_time: time, zone: ZoneInfo) -> datetime:
     return (before + _SHORTEST).replace(microsecond=0).astimezone(zone)
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(Struct, frozen=True):
     """A part of every day; it may pass midnight.
 
     Attributes:
@@ -99,8 +98,7 @@ def find_deadline(spec: CampaignSpec, *, planned_at: datetime, now: datetime) ->
     return find_moment(day, clock_time, zone)
 
 
-@dataclass(slots=True)
-class ZonedWindows:
+class ZonedWindows(Struct):
     """The window in each recipient's own time zone, computed once for each zone and opening.
 
     Attributes:

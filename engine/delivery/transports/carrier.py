@@ -11,11 +11,10 @@ import itertools
 import socket
 import ssl
 from collections.abc import Coroutine, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from time import monotonic
 from typing import Any
 
-from engine.data_class import dataclass
 from engine.delivery.pacing.concurrency import MOST
 from engine.delivery.transports.connection import ANSWER_SECONDS, Connection, InDoubtError, NeverSentError, Take
 from engine.delivery.transports.http_answer import HttpAnswer

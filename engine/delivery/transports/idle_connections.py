@@ -6,10 +6,10 @@ moment is shorter, so that a steady run needs few connections. What it does wron
 """
 
 from collections import deque
-from dataclasses import field
 from time import monotonic
 
-from engine.data_class import dataclass
+from msgspec import Struct, field
+
 from engine.delivery.transports.connection import Connection
 
 IDLE_SECONDS = 12.0  # AWS closes idle connections after 20 s; using one in that instant would leave a call in doubt
@@ -20,8 +20,7 @@ SHORT_SECONDS = 0.25  # a server that closes a connection sooner is given twice 
 LEARNED_SECONDS = 60.0  # how long it is remembered after how much idling the server closed a connection
 
 
-@dataclass(slots=True)
-class IdleConnections:
+class IdleConnections(Struct):
     """Connections to one server. Of those that were quiet for long enough the one used last is used first.
 
     So as few as possible are in use, and the others are closed when they have been idle for too long.

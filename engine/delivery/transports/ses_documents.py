@@ -19,7 +19,6 @@ from engine.campaign.part_writers import (
     make_letters,
     make_nested_json_writer,
 )
-from engine.data_class import dataclass
 from engine.delivery.transport import CallGroup
 
 _CHARSET = b'","Charset":"UTF-8"}'  # SES's default is 7-bit ASCII
@@ -39,8 +38,7 @@ _PARTS = {"Html": "html", "Text": "text"}
 _UNSAFE = re.compile(r"[{}\\]+")
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class BulkTemplate(CallGroup):
+class BulkTemplate(CallGroup, frozen=True, eq=False):
     """The inline template of bulk calls: the text that is the same in all their messages, and variables.
 
     Attributes:

@@ -11,7 +11,8 @@ from hashlib import sha256
 from time import gmtime, strftime
 from typing import TYPE_CHECKING
 
-from engine.data_class import dataclass
+from msgspec import Struct
+
 from engine.keyed_hash import KeyedHash
 
 if TYPE_CHECKING:
@@ -21,8 +22,7 @@ ALGORITHM = "AWS4-HMAC-SHA256"
 _TERMINATOR = "aws4_request"
 
 
-@dataclass(frozen=True, slots=True)
-class Keys:
+class Keys(Struct, frozen=True):
     """Credentials as they are at one moment; `token` is None for long-term ones."""
 
     access_key: str

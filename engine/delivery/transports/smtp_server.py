@@ -3,13 +3,12 @@
 import hmac
 import ssl
 from base64 import b64encode
-from dataclasses import field
+from dataclasses import dataclass, field
 from urllib.parse import urlsplit
 
 import aiosmtplib
 
 from engine.account.client import OpenAccount, translate_aws_errors
-from engine.data_class import dataclass
 from engine.errors import ConfigurationError
 from engine.settings import Settings
 

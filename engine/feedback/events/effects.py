@@ -5,15 +5,14 @@ and in any order.
 """
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import field
 from datetime import datetime, timedelta
 from functools import lru_cache
 from typing import Any
 
 import polars as pl
+from msgspec import Struct, field
 from sqlalchemy import Connection
 
-from engine.data_class import dataclass
 from engine.feedback.events.rules import EventAction, EventRule, find_rule
 from engine.ledger import event_flags, runs
 from engine.ledger.event_flags import Flag, NewFlags, SoftBounce
@@ -21,16 +20,14 @@ from engine.ledger.suppressed.reasons import Reason
 from engine.ledger.suppressed.suppressions import Suppression, merge_event_suppressions
 
 
-@dataclass(frozen=True, slots=True)
-class SoftRule:
+class SoftRule(Struct, frozen=True):
     """How many transient bounces suppress an address: `bounces` messages within `days`."""
 
     bounces: int
     days: int
 
 
-@dataclass(frozen=True, slots=True)
-class RunEvents:
+class RunEvents(Struct, frozen=True):
     """The events of one run, with the necessary data of its plan.
 
     Attributes:
@@ -50,8 +47,7 @@ class RunEvents:
     ses_topic: str
 
 
-@dataclass(slots=True)
-class _Addresses:
+class _Addresses(Struct):
     """Suppressions and bounces from events: processed for the first time (`new`, `strikes`), or again."""
 
     new: list[Suppression] = field(default_factory=list)

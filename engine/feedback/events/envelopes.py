@@ -10,13 +10,13 @@
 import json
 import re
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import replace
 from enum import IntEnum, StrEnum
 from typing import Any
 
 import orjson
+from msgspec import Struct
+from msgspec.structs import replace
 
-from engine.data_class import dataclass
 from engine.feedback.events.records import FeedbackEvent, MalformedError, read_record
 
 _DEEPEST = 4  # an SNS notification of an EventBridge event that was quarantined
@@ -42,8 +42,7 @@ class Passed(StrEnum):
 _PASSED = {"AmazonSnsSubscriptionSucceeded": Passed.NOTICE, "Received": Passed.INBOUND}
 
 
-@dataclass(frozen=True, slots=True)
-class Quarantined:
+class Quarantined(Struct, frozen=True):
     """Data that is not an event: the reason, the data as received, and its origin if known."""
 
     reason: str

@@ -6,14 +6,13 @@ file, and are applied when they are read again. Every step may be repeated, in a
 
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import field
 from datetime import datetime, timedelta
 from typing import Any
 
 import polars as pl
+from msgspec import Struct, field
 
 from engine.clock import Clock
-from engine.data_class import dataclass
 from engine.feedback.events.effects import RunEvents, SoftRule, add_rules, apply_events
 from engine.feedback.events.envelopes import Opened, Passed, Quarantined
 from engine.feedback.events.event_files import EVENT_SCHEMA, write_events, write_quarantine
@@ -26,8 +25,7 @@ from engine.store.port import Store
 _KEPT_LONGER = timedelta(days=14)  # the longest that a queue may delay an event
 
 
-@dataclass(slots=True)
-class EventTally:
+class EventTally(Struct):
     """Counts of the documents that were read, and of their changes.
 
     Attributes:

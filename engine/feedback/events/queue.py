@@ -13,10 +13,10 @@ from typing import Any
 import botocore.exceptions
 from aiobotocore.config import AioConfig
 from aiobotocore.session import AioSession
+from msgspec import Struct
 
 from engine.account.async_client import open_aws_client
 from engine.account.client import Endpoint, translate_aws_errors
-from engine.data_class import dataclass
 from engine.errors import ConfigurationError
 from engine.logs import get_logger
 from engine.stopping.stop import Stop
@@ -45,8 +45,7 @@ Take = Callable[[Sequence[str]], Awaitable[Collection[int] | None]]
 """Processes the bodies of messages; when it returns, they are durable, except those whose numbers it returns."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pulled:
+class Pulled(Struct, frozen=True):
     """The result of a pull.
 
     Attributes:

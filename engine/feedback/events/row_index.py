@@ -18,11 +18,11 @@ from itertools import accumulate
 from pathlib import Path
 
 import polars as pl
+from msgspec import Struct
 
 from engine.addresses.hashing import hash_keys
 from engine.audience.planning.lease_range import LeaseRange
 from engine.audience.planning.scratch import Scratch
-from engine.data_class import dataclass
 from engine.errors import DataError
 from engine.store.files import PRIVATE_FOLDER, translate_os_errors
 
@@ -33,8 +33,7 @@ _HASH_KEY = "feedback"
 _LOW = 2**32
 
 
-@dataclass(frozen=True, slots=True)
-class FrozenPlan:
+class FrozenPlan(Struct, frozen=True):
     """The data of a run's frozen plan that matching needs.
 
     Attributes:

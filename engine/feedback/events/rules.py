@@ -2,7 +2,8 @@
 
 from enum import StrEnum
 
-from engine.data_class import dataclass
+from msgspec import Struct
+
 from engine.feedback.events.records import EventKind
 from engine.ledger.event_flags import Flag
 from engine.ledger.suppressed.reasons import Reason
@@ -17,8 +18,7 @@ class EventAction(StrEnum):
     OPT_OUT = "suppressed for the topics, or for all mail"
 
 
-@dataclass(frozen=True, slots=True)
-class EventRule:
+class EventRule(Struct, frozen=True):
     """The effects of an event; the source is AWS's documentation of notification contents.
 
     Attributes:

@@ -11,7 +11,8 @@ Sources: SES developer guide, "Contents of notifications for Amazon SES email re
 from collections.abc import Iterator
 from enum import StrEnum
 
-from engine.data_class import dataclass
+from msgspec import Struct
+
 from engine.feedback.inbound.address_lists import read_addresses
 
 MOST_HEAD_BYTES = 256 * 1024  # of a mail's header that are read
@@ -32,8 +33,7 @@ class Unproven(StrEnum):
     NOT_A_SOURCE = "not_a_feedback_source"  # a report without a DKIM signature of a configured domain
 
 
-@dataclass(frozen=True, slots=True)
-class SesReceipt:
+class SesReceipt(Struct, frozen=True):
     """The verdicts of an SES receipt, in lower case (`pass`, `fail`, `gray`, `processing_failed`).
 
     Attributes:
@@ -49,8 +49,7 @@ class SesReceipt:
     mail_from: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivedMail:
+class ReceivedMail(Struct, frozen=True):
     """A mail, and what is known about how it was received.
 
     Attributes:
@@ -67,8 +66,7 @@ class ReceivedMail:
     is_unsigned: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class MailTrust:
+class MailTrust(Struct, frozen=True):
     """Which servers and feedback sources count.
 
     Attributes:
@@ -80,8 +78,7 @@ class MailTrust:
     feedback_sources: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class MailSender:
+class MailSender(Struct, frozen=True):
     """The sender of a mail.
 
     Attributes:
@@ -95,8 +92,7 @@ class MailSender:
     is_of_a_source: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class _Result:
+class _Result(Struct, frozen=True):
     method: str
     result: str
     properties: dict[str, str]

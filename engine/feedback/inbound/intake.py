@@ -6,15 +6,14 @@ proves who that is, and a report counts where it is of a configured feedback sou
 
 from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
-from dataclasses import field
 from typing import Any
 
 import polars as pl
+from msgspec import Struct, field
 
 from engine.addresses.parse import judge_addresses
 from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.clock import Clock
-from engine.data_class import dataclass
 from engine.feedback.inbound.authority import MailSender, MailTrust, ReceivedMail, Unproven, identify_sender
 from engine.feedback.inbound.mail import InboundMail, MailKind, read_mail
 from engine.feedback.unsubscribe.tokens import verify_token
@@ -28,8 +27,7 @@ WasMailed = Callable[[Collection[str]], set[str]]
 """Return those of the given keys that a run has sent a message to, or may have."""
 
 
-@dataclass(slots=True)
-class InboundTally:
+class InboundTally(Struct):
     """Counts of what was read.
 
     Attributes:
@@ -67,8 +65,7 @@ class InboundTally:
         }
 
 
-@dataclass(frozen=True, slots=True)
-class JudgedMail:
+class JudgedMail(Struct, frozen=True):
     """What was read from a mail, and its sender; small, whatever the size of the mail."""
 
     mail: InboundMail
@@ -86,8 +83,7 @@ def judge(received: ReceivedMail, trust: MailTrust) -> JudgedMail:
     return JudgedMail(mail, sender)
 
 
-@dataclass(frozen=True, slots=True)
-class InboundIntake:
+class InboundIntake(Struct, frozen=True):
     """Records suppressions for mails.
 
     Attributes:

@@ -11,7 +11,8 @@ from collections.abc import Iterator
 from enum import StrEnum
 from itertools import product
 
-from engine.data_class import dataclass
+from msgspec import Struct
+
 from engine.feedback.inbound.address_lists import read_addresses
 from engine.feedback.inbound.header_fields import UnreadableMailError, join_lines, read_fields, unfold
 from engine.feedback.inbound.mail_parts import MailPart, read_parts
@@ -61,8 +62,7 @@ class MailKind(StrEnum):
     BROKEN = "broken"  # not a mail, or too damaged to be read
 
 
-@dataclass(frozen=True, slots=True)
-class InboundMail:
+class InboundMail(Struct, frozen=True):
     """What was read from a mail.
 
     Attributes:

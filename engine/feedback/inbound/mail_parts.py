@@ -10,9 +10,9 @@ Source: RFC 2046 5.1 (multipart).
 """
 
 from collections.abc import Iterator, Sequence
-from dataclasses import field
 
-from engine.data_class import dataclass
+from msgspec import Struct, field
+
 from engine.feedback.inbound.encoded_words import decode_words
 from engine.feedback.inbound.header_fields import UnreadableMailError, join_lines, read_content_type, read_head, unfold
 from engine.feedback.inbound.transfer_encodings import decode_charset, decode_transfer
@@ -26,8 +26,7 @@ _LONGEST_BOUNDARY = 70  # RFC 2046 5.1.1
 _MESSAGES = ("message/rfc822", "message/global")
 
 
-@dataclass(frozen=True, slots=True)
-class MailPart:
+class MailPart(Struct, frozen=True):
     """A mail, or a part of one.
 
     Attributes:

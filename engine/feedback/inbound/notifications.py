@@ -10,7 +10,8 @@ from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any
 
-from engine.data_class import dataclass
+from msgspec import Struct
+
 from engine.feedback.events.envelopes import Verify, read_json
 from engine.feedback.inbound.authority import SesReceipt
 
@@ -35,8 +36,7 @@ class NoMailError(ValueError):
         self.refusal = refusal
 
 
-@dataclass(frozen=True, slots=True)
-class Notification:
+class Notification(Struct, frozen=True):
     """A notification of received mail.
 
     Attributes:

@@ -2,9 +2,10 @@
 
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import field
+from dataclasses import dataclass, field
 
-from engine.data_class import dataclass
+from msgspec import Struct
+
 from engine.errors import ExitCode
 from engine.feedback.events.envelopes import ForgedError, Verify
 from engine.feedback.inbound.authority import SES_AUTHSERV_ID, MailTrust, ReceivedMail
@@ -23,8 +24,7 @@ _READERS = 8  # objects that are read at one time; each takes S3 tens of millise
 log = get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class _Unread:
+class _Unread(Struct, frozen=True):
     """A message that was not read, because the pull is stopping."""
 
 

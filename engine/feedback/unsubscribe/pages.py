@@ -3,7 +3,6 @@
 import tomllib
 from base64 import b64encode
 from collections.abc import Mapping
-from dataclasses import field
 from enum import StrEnum
 from hashlib import sha256
 from pathlib import Path
@@ -14,10 +13,10 @@ from urllib.parse import quote
 from jinja2 import StrictUndefined, TemplateError, TemplateSyntaxError
 from jinja2.sandbox import ImmutableSandboxedEnvironment
 from markupsafe import Markup
+from msgspec import Struct, field
 
 from engine.campaign.content.localisation import is_right_to_left
 from engine.campaign.locales import choose_language, read_locales
-from engine.data_class import dataclass
 from engine.errors import ConfigurationError, docs_page
 from engine.settings import Settings
 
@@ -38,8 +37,7 @@ class PageKind(StrEnum):
     IMPOSSIBLE = "impossible"
 
 
-@dataclass(frozen=True, slots=True)
-class Theme:
+class Theme(Struct, frozen=True):
     """The settings of `[unsubscribe_page]`.
 
     Attributes:

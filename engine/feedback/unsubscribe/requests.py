@@ -6,14 +6,14 @@ identifies the person, and no answer shows the address.
 """
 
 from collections.abc import Mapping
-from dataclasses import field
 from enum import StrEnum
 from functools import partial
 from typing import Protocol
 from urllib.parse import parse_qsl
 
+from msgspec import Struct, field
+
 from engine.campaign.unsubscribe_tokens import TokenSigner
-from engine.data_class import dataclass
 from engine.errors import MailrunError
 from engine.feedback.inbound.header_fields import UnreadableMailError, read_content_type, read_fields, unfold
 from engine.feedback.inbound.mail_parts import split_multipart
@@ -51,8 +51,7 @@ class LinkMeaning(StrEnum):
     TOO_LARGE = "too_large"
 
 
-@dataclass(frozen=True, slots=True)
-class LinkRequest:
+class LinkRequest(Struct, frozen=True):
     """A request to a link.
 
     Attributes:
@@ -70,8 +69,7 @@ class LinkRequest:
     languages: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class LinkAnswer:
+class LinkAnswer(Struct, frozen=True):
     """An answer; `meaning` and `problem` (why the ledger could not be written) are for the log."""
 
     status: int

@@ -6,10 +6,10 @@ from enum import StrEnum
 from typing import Any
 
 import orjson
+from msgspec import Struct
 from sqlalchemy import ARRAY, Connection, Text, any_, bindparam, delete, func, select, tuple_, update
 from sqlalchemy.engine import Row
 
-from engine.data_class import dataclass
 from engine.ledger.database import Ledger, insert_if_absent
 from engine.ledger.schema import forgotten_table, soft_bounce_table, suppression_table
 from engine.ledger.suppressed.reasons import Reason, classify_reason
@@ -33,8 +33,7 @@ DOMAIN_MARK = "@"  # begins the key of an entry for a whole domain: @d.example, 
 _WEIGHTS = {reason.value: weight for weight, reason in enumerate(Reason)}
 
 
-@dataclass(frozen=True, slots=True)
-class Suppression:
+class Suppression(Struct, frozen=True):
     """An address, or a domain, that must not be mailed.
 
     Attributes:

@@ -6,18 +6,18 @@ by its figures or by a person.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import field
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 from itertools import accumulate
 from math import ceil
 from typing import Any
 
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from engine.audience.planning.lease_range import LeaseRange
 from engine.campaign.spec_sections import CanarySpec, GuardSpec
-from engine.data_class import dataclass
 from engine.ledger import event_counts, leases
 from engine.ledger.decisions import Decision, list_decisions, record_decision
 from engine.ledger.runs import Run
@@ -43,8 +43,7 @@ class CanaryStage(StrEnum):
     OPEN = "open"  # the rest follows
 
 
-@dataclass(frozen=True, slots=True)
-class CanaryState:
+class CanaryState(Struct, frozen=True):
     """The state of a canary in the ledger.
 
     Attributes:

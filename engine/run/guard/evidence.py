@@ -1,13 +1,12 @@
 """The guard over events: every worker and `status` read the same counts from the ledger and judge in the same way."""
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import field
 from datetime import datetime, timedelta
 
+from msgspec import Struct, field
 from sqlalchemy import Connection
 
 from engine.campaign.spec_sections import GuardSpec
-from engine.data_class import dataclass
 from engine.ledger import event_counts
 from engine.ledger.event_counts import Counts
 from engine.ledger.runs import Run
@@ -34,8 +33,7 @@ ACCOUNT_SECONDS = 10.0  # between two reads of all recent runs; this run is read
 log = get_logger()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuardEvidence:
+class GuardEvidence(Struct, frozen=True, kw_only=True):
     """The counts of events since a person last resumed or approved the run.
 
     Attributes:
@@ -51,8 +49,7 @@ class GuardEvidence:
     are_deliveries_reported: bool
 
 
-@dataclass(frozen=True, slots=True)
-class AccountEvidence:
+class AccountEvidence(Struct, frozen=True):
     """All recent runs together."""
 
     totals: EventTotals | None
@@ -153,8 +150,7 @@ def read_totals(tx: Connection, run: str) -> EventTotals:
     return _add_up(map(_to_totals, event_counts.read_receivers(tx, run).values()))
 
 
-@dataclass(slots=True, kw_only=True)
-class EventGuard:
+class EventGuard(Struct, kw_only=True):
     """Judges one run with every heartbeat of one worker.
 
     Attributes:

@@ -6,11 +6,11 @@ the run pauses; above half of it the guard logs a warning.
 
 from collections import Counter
 from collections.abc import Iterable, Mapping
-from dataclasses import field
 from enum import StrEnum
 from typing import Any
 
-from engine.data_class import dataclass
+from msgspec import Struct, field
+
 from engine.quantities import format_count
 from engine.run.guard.binomial import find_lower_bound, is_above
 
@@ -67,8 +67,7 @@ _REMEDIES = {
 THE_RUN, THE_ACCOUNT = "the run", "the account"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class GuardMeasure:
+class GuardMeasure(Struct, frozen=True, kw_only=True):
     """Counts that are compared with a limit.
 
     Attributes:
@@ -89,8 +88,7 @@ class GuardMeasure:
     setting: str
 
 
-@dataclass(frozen=True, slots=True)
-class GuardFinding:
+class GuardFinding(Struct, frozen=True):
     """A rate that is above its limit, or above its warning level.
 
     Attributes:
@@ -153,8 +151,7 @@ def _judge(m: GuardMeasure) -> GuardFinding | None:
     return GuardFinding(m, level, find_lower_bound(m.bad, m.judged, CONFIDENCE))
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class EventTotals:
+class EventTotals(Struct, frozen=True, kw_only=True):
     """Recipients by kind of event, and recipients sent to.
 
     Events arrive late, and some kinds later than others. The denominator of a rate must be neither too large (all that
@@ -198,8 +195,7 @@ class EventTotals:
 TOTAL_NAMES = ("proven", "delivered", "bounced", "soft_bounced", "complained", "sent")
 
 
-@dataclass(slots=True)
-class FailureGuard:
+class FailureGuard(Struct):
     """Watches the share of messages that this worker could not send: refused, failed or in doubt.
 
     Args:

@@ -1,11 +1,10 @@
 """The safeguards of a run: the guard over messages that were not sent, the guard over events, the canary."""
 
-from dataclasses import field
 from datetime import datetime
 
+from msgspec import Struct, field
 from sqlalchemy import Connection
 
-from engine.data_class import dataclass
 from engine.ledger.recorder import Recorder
 from engine.logs import get_logger
 from engine.run.guard.canary import Canary, CanaryState
@@ -16,16 +15,14 @@ from engine.stopping.stop import Stop
 log = get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class SafeguardReading:
+class SafeguardReading(Struct, frozen=True):
     """The counts read with one heartbeat; `canary` is None where its gate is open or there is none."""
 
     evidence: GuardEvidence
     canary: CanaryState | None
 
 
-@dataclass(slots=True, kw_only=True)
-class Safeguards:
+class Safeguards(Struct, kw_only=True):
     """The safeguards of one run, as one worker applies them.
 
     Attributes:

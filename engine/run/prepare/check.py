@@ -1,13 +1,13 @@
 """`mailrun check`: checks a campaign's content against its audience, and the account."""
 
 from collections.abc import Awaitable, Callable
-from dataclasses import field
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct, field
+
 from engine.account.client import Endpoint
 from engine.campaign.lint_findings import LintFindings, Severity
-from engine.data_class import dataclass
 from engine.delivery.outbound import open_outbound
 from engine.errors import ExitCode, MailrunError
 from engine.progress import step
@@ -22,8 +22,7 @@ from engine.run.prepare.run_forecast import RunForecast, forecast_run
 from engine.settings import Settings
 
 
-@dataclass(slots=True)
-class Checked:
+class Checked(Struct):
     """What a check found.
 
     Attributes:

@@ -3,6 +3,8 @@
 from collections.abc import Iterator
 from pathlib import Path
 
+from msgspec import Struct
+
 from engine.audience.planning.plan_files import count_nulls
 from engine.audience.reading.text_files.encoding_guess import IF_WRONG
 from engine.campaign.content.compiled import compile_or_reuse
@@ -11,7 +13,6 @@ from engine.campaign.lint_findings import LintFinding, LintFindings, Severity
 from engine.campaign.render_error import RenderError
 from engine.campaign.spec import Campaign
 from engine.campaign.unsubscribe_tokens import TokenSigner
-from engine.data_class import dataclass
 from engine.errors import DataError
 from engine.quantities import format_count
 from engine.run.guard.judge import FEWEST_LOSSES
@@ -89,8 +90,7 @@ def _check_unsubscribe_links(job: RenderJob, renderer: LeaseRenderer, manifest: 
     return findings
 
 
-@dataclass(frozen=True, slots=True)
-class ExpectedFailures:
+class ExpectedFailures(Struct, frozen=True):
     """Recipients who will fail, found in the whole plan before anything is sent.
 
     Attributes:

@@ -6,6 +6,8 @@ from contextlib import ExitStack, contextmanager
 from datetime import datetime
 from pathlib import Path
 
+from msgspec import Struct
+
 import engine
 from engine.audience.checks import LookUp
 from engine.audience.planning.opened_audience import Audience, open_audience
@@ -16,7 +18,6 @@ from engine.campaign.content.compiled import compile_or_reuse
 from engine.campaign.content.templates import check_names
 from engine.campaign.files import copy_files
 from engine.campaign.spec import Campaign
-from engine.data_class import dataclass
 from engine.errors import DataError, nearest
 from engine.ledger.database import Ledger
 from engine.ledger.decisions import find_user
@@ -32,8 +33,7 @@ from engine.store.history import HISTORY
 from engine.store.port import Store
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PlanRequest:
+class PlanRequest(Struct, frozen=True, kw_only=True):
     """What to plan.
 
     Attributes:
@@ -74,8 +74,7 @@ class PlanRequest:
         return f"{self.campaign.name}/{self.key}"
 
 
-@dataclass(frozen=True, slots=True)
-class StagedRun:
+class StagedRun(Struct, frozen=True):
     """A planned run that is not registered yet."""
 
     folder: Path

@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import polars as pl
+from msgspec import Struct
 
 from engine.account.quota import AccountQuota
 from engine.campaign.lint_findings import LintFindings, Severity
 from engine.campaign.message_lint import find_unused_inline
 from engine.campaign.mime import Composer
 from engine.campaign.render_error import RenderError
-from engine.data_class import dataclass
 from engine.errors import MailrunError, UsageError
 from engine.masking import show_address
 from engine.progress import step
@@ -35,8 +35,7 @@ _MOST_CARDS = 60  # a page that a person looks through
 _DOMAINS_TOLD = 20
 
 
-@dataclass(frozen=True, slots=True)
-class Preview:
+class Preview(Struct, frozen=True):
     """What a dry run found.
 
     Attributes:

@@ -4,13 +4,14 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from msgspec import Struct
+
 from engine.account.client import Endpoint
 from engine.addresses.mailbox import check_address
 from engine.campaign.headers import OWN_TAGS, PROOF_TAG
 from engine.campaign.message import Message
 from engine.campaign.render_error import RenderError
 from engine.clock import Clock, SystemClock
-from engine.data_class import dataclass
 from engine.delivery.outbound import open_outbound
 from engine.delivery.pacing.rate_share import find_rate
 from engine.delivery.replies import ReplyMeaning
@@ -26,8 +27,7 @@ from engine.settings import Settings
 MARK = "[TEST] "
 
 
-@dataclass(frozen=True, slots=True)
-class Proof:
+class Proof(Struct, frozen=True):
     """The result of one proof.
 
     Attributes:

@@ -2,10 +2,10 @@
 
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import field
+
+from msgspec import Struct, field
 
 from engine.campaign.lint_findings import LintFindings
-from engine.data_class import dataclass
 
 EXAMPLES = 20  # failed rows that are reported one by one; all are in the files
 MOST_REASONS = 1000
@@ -13,8 +13,7 @@ MOST_LOCALES = 1000
 OTHER = "other"
 
 
-@dataclass(frozen=True, slots=True)
-class Pick:
+class Pick(Struct, frozen=True):
     """The place in the plan of a recipient to show."""
 
     lease: int
@@ -22,8 +21,7 @@ class Pick:
     row: int
 
 
-@dataclass(slots=True)
-class Rendered:
+class Rendered(Struct):
     """What rendering found, of one lease or of many.
 
     Attributes:

@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TypeVar
 
 import polars as pl
+from msgspec import Struct
 
 from engine.audience.planning.lease_range import LeaseRange
 from engine.audience.planning.plan_files import read_lease, stored_name
@@ -22,7 +23,6 @@ from engine.campaign.render import Renderer
 from engine.campaign.render_error import LARGEST_MEMORY, RenderError
 from engine.campaign.spec import Campaign, load_campaign
 from engine.campaign.unsubscribe_tokens import TokenSigner
-from engine.data_class import dataclass
 from engine.errors import DataError, MailrunError
 from engine.run.prepare.rendered import EXAMPLES, MOST_LOCALES, MOST_REASONS, Pick, Rendered, add_bounded
 from engine.run.recipients import Recipient, iterate_recipients
@@ -34,8 +34,7 @@ _FRAME = re.compile(r'File "([^"]*)", line (\d+) in (?:root|block_|macro)')
 _T = TypeVar("_T")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RenderJob:
+class RenderJob(Struct, frozen=True, kw_only=True):
     """What a process needs to render a plan.
 
     Attributes:

@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from msgspec import Struct
+
 from engine.account.client import Endpoint
 from engine.account.quota import AccountQuota
 from engine.campaign.spec_sections import DeliverySpec
-from engine.data_class import dataclass
 from engine.delivery.outbound import open_outbound
 from engine.delivery.pacing.rate_share import find_rate
 from engine.errors import MailrunError
@@ -13,8 +14,7 @@ from engine.run.prepare.planning import PlanRequest
 from engine.settings import Settings
 
 
-@dataclass(frozen=True, slots=True)
-class RunForecast:
+class RunForecast(Struct, frozen=True):
     """Duration and quota use of sending to a number of recipients.
 
     Attributes:

@@ -6,14 +6,13 @@ leaves either the old state or the new one; running the command again completes 
 """
 
 import io
-from dataclasses import field
 
 import polars as pl
+from msgspec import Struct, field
 
 from engine.addresses.parse import judge_addresses
 from engine.audience.planning.plan_files import read_lease
 from engine.clock import Clock
-from engine.data_class import dataclass
 from engine.errors import DataError, PausedError, UsageError
 from engine.feedback.events.event_files import erase_from_events
 from engine.feedback.events.matching import remove_indexes
@@ -38,8 +37,7 @@ from engine.store.port import Store
 _KEPT = ("row", "reason")
 
 
-@dataclass(frozen=True, slots=True)
-class Forgotten:
+class Forgotten(Struct, frozen=True):
     """What was erased.
 
     Attributes:

@@ -1,12 +1,11 @@
 """Leftovers of killed processes: temporary files, and plans that no ledger registered."""
 
 from collections.abc import Iterator
-from dataclasses import field
 from datetime import datetime, timedelta
 
 import polars as pl
+from msgspec import Struct, field
 
-from engine.data_class import dataclass
 from engine.ledger import snapshots
 from engine.ledger.database import Ledger
 from engine.ledger.identity import read_identity
@@ -60,8 +59,7 @@ def holds_person(store: Store, folder: str, key: str) -> bool:
     return False
 
 
-@dataclass(frozen=True, slots=True)
-class Leftovers:
+class Leftovers(Struct, frozen=True):
     """The result of removing unregistered plans that have a person.
 
     Attributes:

@@ -3,12 +3,12 @@
 The counts and the key of a run stay permanently, so that the key is never sent again.
 """
 
-from dataclasses import field
 from datetime import date, datetime, timedelta
+
+from msgspec import Struct, field
 
 from engine.audience.spec import MOST_CAP_DAYS
 from engine.clock import Clock
-from engine.data_class import dataclass
 from engine.feedback.events.event_files import QUARANTINE, prune_events
 from engine.feedback.events.matching import remove_indexes
 from engine.feedback.inbound.intake import REFUSED
@@ -25,8 +25,7 @@ from engine.store.port import Store
 from engine.system.temporary import remove_abandoned
 
 
-@dataclass(frozen=True, slots=True)
-class Prunable:
+class Prunable(Struct, frozen=True):
     """Data that may be removed.
 
     Attributes:
@@ -41,8 +40,7 @@ class Prunable:
     elsewhere: dict[str, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Pruned:
+class Pruned(Struct, frozen=True):
     """Removed data other than the files of runs.
 
     Attributes:

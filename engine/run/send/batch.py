@@ -1,15 +1,14 @@
 """A call under construction: messages of one lease and group that will share it."""
 
-from dataclasses import field
 from datetime import datetime
 
-from engine.data_class import dataclass
+from msgspec import Struct, field
+
 from engine.delivery.transport import Item
 from engine.run.send.open_lease import OpenLease
 
 
-@dataclass(slots=True)
-class CallBatch:
+class CallBatch(Struct):
     """Messages that will share one call.
 
     Attributes:

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import field
 from functools import partial
 
+from msgspec import Struct, field
+
 from engine.clock import Clock
-from engine.data_class import dataclass
 from engine.delivery.dispatch import Answered, Call, Dispatcher
 from engine.delivery.pacing.concurrency import Slots
 from engine.delivery.replies import SendReply
@@ -19,8 +19,7 @@ from engine.run.send.results import ResultKeeper
 from engine.stopping.stop import Stop, StopCause, StopReason
 
 
-@dataclass(slots=True, kw_only=True)
-class Calls:
+class Calls(Struct, kw_only=True):
     """Starts the calls of one worker. Calls that are admitted together begin together.
 
     Those that are answered in one pass of the event loop are recorded together. A call has a task of its own only where

@@ -1,7 +1,8 @@
 """The context of sending a run: the workspace's store, ledger, clock and settings, and the stop."""
 
+from msgspec import Struct
+
 from engine.clock import Clock
-from engine.data_class import dataclass
 from engine.ledger.database import Ledger
 from engine.settings import Settings
 from engine.stopping.stop import Stop
@@ -9,8 +10,7 @@ from engine.store.port import Store
 from engine.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendContext:
+class SendContext(Struct, frozen=True, kw_only=True):
     """The context of sending a run.
 
     Attributes:

@@ -1,9 +1,9 @@
 """A worker's row in the ledger: each heartbeat shows that the worker is alive, and reads the run's state."""
 
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from engine.clock import Clock
-from engine.data_class import dataclass
 from engine.delivery.pacing.admission import Admission
 from engine.ledger import runs, workers
 from engine.ledger.recorder import Recorder
@@ -22,8 +22,7 @@ REOPENED = "some recipients must be sent to again: launch again to resume"
 log = get_logger()
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerIdentity:
+class WorkerIdentity(Struct, frozen=True):
     """The identity of a worker.
 
     Attributes:
@@ -37,8 +36,7 @@ class WorkerIdentity:
     account: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Heartbeat:
+class Heartbeat(Struct, frozen=True, kw_only=True):
     """Registers one worker, keeps its row fresh, and removes it.
 
     The worker also lends its part of the rate through its row (`engine.delivery.pacing.gate.Sharing`): the others read

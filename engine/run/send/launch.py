@@ -5,12 +5,13 @@ from datetime import datetime
 from functools import partial
 from typing import Any
 
+from msgspec import Struct
+
 from engine.account.client import find_account_id
 from engine.account.quota import AccountQuota
 from engine.campaign.lint_findings import Severity
 from engine.campaign.message import prepare_envelope
 from engine.campaign.spec import Campaign
-from engine.data_class import dataclass
 from engine.delivery.outbound import Outbound, open_outbound
 from engine.delivery.pacing.budgets import describe_deadline
 from engine.delivery.pacing.forecast import Opening, forecast_sending
@@ -44,8 +45,7 @@ log = get_logger()
 Confirm = Callable[["Forecast"], Awaitable[bool]]
 
 
-@dataclass(frozen=True, slots=True)
-class Forecast:
+class Forecast(Struct, frozen=True):
     """What a launch is about to send, for the person who confirms it.
 
     Attributes:
@@ -79,8 +79,7 @@ class Forecast:
     find_account: Callable[[], Awaitable[str]]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LaunchRequest(SendRequest):
+class LaunchRequest(SendRequest, frozen=True, kw_only=True):
     """What to launch, and how.
 
     Attributes:
@@ -222,8 +221,7 @@ async def _plan_and_freeze(
             return registration.register_run(staged, context.store, context.ledger)
 
 
-@dataclass(frozen=True, slots=True)
-class _CheckedContent:
+class _CheckedContent(Struct, frozen=True):
     """The result of the content check: the subject, and how many recipients will fail."""
 
     subject: str

@@ -2,12 +2,11 @@
 
 import asyncio
 from collections.abc import Collection
-from dataclasses import field
 
+from msgspec import Struct, field
 from sqlalchemy import Connection
 
 from engine.clock import Clock
-from engine.data_class import dataclass
 from engine.ledger import leases
 from engine.ledger.leases import Lease
 from engine.ledger.recorder import Recorder
@@ -20,8 +19,7 @@ from engine.run.send.marks import Marks
 from engine.run.send.open_lease import OpenLease, open_lease
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LeaseHolder:
+class LeaseHolder(Struct, frozen=True, kw_only=True):
     """Takes and settles the leases of one run for one worker.
 
     Attributes:

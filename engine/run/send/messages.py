@@ -1,16 +1,16 @@
 """Makes a recipient's message ready for its transport, unless the recipient must not be sent to."""
 
+from msgspec import Struct
+
 from engine.campaign.render import Renderer
 from engine.campaign.render_error import RenderError
-from engine.data_class import dataclass
 from engine.delivery.transport import Item, Transport
 from engine.run.recipients import Recipient
 from engine.run.send.open_lease import OpenLease
 from engine.run.send.results import ResultKeeper
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MessageMaker:
+class MessageMaker(Struct, frozen=True, kw_only=True):
     """Makes the messages of one worker.
 
     Attributes:

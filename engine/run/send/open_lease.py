@@ -2,13 +2,12 @@
 
 import asyncio
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import field
 
 import polars as pl
+from msgspec import Struct, field
 
 from engine.audience.planning.plan_files import read_lease
 from engine.clock import Clock
-from engine.data_class import dataclass
 from engine.feedback.events.event_files import find_message_ids
 from engine.ledger import leases
 from engine.ledger.event_flags import Flag, read_flags
@@ -22,8 +21,7 @@ from engine.run.recipients import Recipient, iterate_recipients
 FORGOTTEN_DETAIL = "forgotten before it was sent to"
 
 
-@dataclass(slots=True, eq=False)
-class OpenLease:
+class OpenLease(Struct, eq=False):
     """A lease that this worker owns, in memory while it is open.
 
     Attributes:
@@ -133,8 +131,7 @@ class Turns:
         return [(each, key) for each, key in self._keys[place : place + count] if key is not None]
 
 
-@dataclass(frozen=True, slots=True)
-class OpenLeases:
+class OpenLeases(Struct, frozen=True):
     """The leases of one worker whose rows are still being started, each with an event that is set at the end."""
 
     _rows_ended: dict[OpenLease, asyncio.Event] = field(default_factory=dict)

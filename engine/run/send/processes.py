@@ -9,11 +9,11 @@ import os
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import field
 from typing import Protocol, Self
 
+from msgspec import Struct, field
+
 from engine.clock import Clock
-from engine.data_class import dataclass
 from engine.logs import get_logger
 from engine.stopping.stop import Stop, StopCause, StopReason
 
@@ -41,8 +41,7 @@ class WorkerProcess(Protocol):
 StartWorker = Callable[[], WorkerProcess]
 
 
-@dataclass(frozen=True, slots=True)
-class Load:
+class Load(Struct, frozen=True):
     """The load of one process in the last seconds.
 
     Attributes:
@@ -66,8 +65,7 @@ def needs_worker(load: Load, *, running: int, cores: int, work_left: bool) -> bo
     return work_left and running < cores and load.busy >= BUSY and load.share < USED
 
 
-@dataclass(slots=True)
-class WorkerProcesses:
+class WorkerProcesses(Struct):
     """The processes that this one has started. An async context manager: leaving it waits for their end.
 
     Attributes:

@@ -1,11 +1,10 @@
 """A worker's part of the account's rate and quota: kept up to date while it sends."""
 
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import field
+from dataclasses import dataclass, field
 
 from engine.account.quota import AccountQuota, refuse_if_stopped
 from engine.clock import Clock
-from engine.data_class import dataclass
 from engine.delivery.pacing.admission import Admission
 from engine.delivery.pacing.budgets import Allowance
 from engine.delivery.pacing.interleaving import DomainCap

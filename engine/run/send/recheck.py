@@ -10,8 +10,9 @@ workers.
 import asyncio
 from collections.abc import Callable, Iterable
 
+from msgspec import Struct
+
 from engine.clock import Clock
-from engine.data_class import dataclass
 from engine.ledger.recorder import Recorder
 from engine.ledger.suppressed.forgotten import find_forgotten_keys
 from engine.ledger.suppressed.suppression_scope import CampaignKind
@@ -23,8 +24,7 @@ _FEWEST_KEYS = 20
 _FORGOTTEN = "forgotten"
 
 
-@dataclass(slots=True)
-class Watchlist:
+class Watchlist(Struct):
     """Finds recipients who must not be mailed any more.
 
     Attributes:

@@ -6,8 +6,9 @@ to the run's folder if that was not done yet. A launch that is killed before the
 no run has, and the next launch of the key plans again.
 """
 
-from dataclasses import replace
 from datetime import datetime
+
+from msgspec.structs import replace
 
 from engine.ledger import runs, snapshots
 from engine.ledger.database import Ledger

@@ -2,8 +2,9 @@
 
 from collections.abc import Callable, Sequence
 
+from msgspec import Struct
+
 from engine.clock import Clock
-from engine.data_class import dataclass
 from engine.delivery.dispatch import Call
 from engine.delivery.replies import bound_detail
 from engine.ledger.journal import Outcome, Result
@@ -16,8 +17,7 @@ from engine.stopping.stop import Stop
 SUPPRESSED_DETAIL = "suppressed during the run"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ResultKeeper:
+class ResultKeeper(Struct, frozen=True, kw_only=True):
     """Keeps the final results of one worker.
 
     Attributes:

@@ -14,8 +14,9 @@ from multiprocessing.context import SpawnProcess
 from pathlib import Path
 from typing import Self
 
+from msgspec import Struct
+
 from engine.account.client import Endpoint
-from engine.data_class import dataclass
 from engine.errors import ExitCode, MailrunError
 from engine.ledger.journal import Outcome
 from engine.logs import configure_logs, get_logger
@@ -35,8 +36,7 @@ REPORT_SECONDS = 0.5
 _BUG = "a worker process ended: this is a bug in mailrun; report it with the traceback"
 
 
-@dataclass(frozen=True, slots=True)
-class WorkerOrder:
+class WorkerOrder(Struct, frozen=True):
     """The parameters of a worker process: plain values, because they are pickled.
 
     Attributes:

@@ -2,10 +2,10 @@
 
 import asyncio
 
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from engine.clock import Clock
-from engine.data_class import dataclass
 from engine.delivery.pacing.concurrency import Concurrency, LagMeter, Slots
 from engine.delivery.pacing.gate import Gate
 from engine.delivery.transport import Transport
@@ -24,8 +24,7 @@ CALL_SECONDS = 0.5  # of the rate: what one bulk call carries at most
 log = get_logger()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Tuning:
+class Tuning(Struct, frozen=True, kw_only=True):
     """Adjusts one worker to its rate.
 
     Attributes:

@@ -10,12 +10,12 @@ import asyncio
 from collections.abc import Callable
 from datetime import datetime, time
 
+from msgspec import Struct
 from sqlalchemy import Connection
 
 from engine.addresses.mailbox import domain_of
 from engine.campaign.spec import CampaignSpec
 from engine.clock import Clock
-from engine.data_class import dataclass
 from engine.delivery.pacing.admission import Admission
 from engine.delivery.pacing.budgets import Allowance
 from engine.delivery.pacing.rate_share import RateShare
@@ -30,8 +30,7 @@ from engine.store.port import Store
 RECORDED_SECONDS = 1.0  # by then, messages that passed the gate have their intents in the recorder
 
 
-@dataclass(frozen=True, slots=True)
-class WarmupDay:
+class WarmupDay(Struct, frozen=True):
     """A day of the warm-up.
 
     Attributes:
@@ -98,8 +97,7 @@ def make_warmup_reader(
     return read
 
 
-@dataclass(slots=True, kw_only=True)
-class WarmupShare:
+class WarmupShare(Struct, kw_only=True):
     """Sets how many recipients this worker may still send to today.
 
     Attributes:

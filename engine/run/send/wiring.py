@@ -4,16 +4,16 @@ import asyncio
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import field
 from datetime import datetime
 from functools import partial
 from typing import Any
+
+from msgspec import Struct, field
 
 from engine.account.quota import AccountQuota
 from engine.campaign.render import Renderer
 from engine.campaign.spec import CampaignSpec
 from engine.clock import Clock
-from engine.data_class import dataclass
 from engine.delivery.dispatch import Dispatcher
 from engine.delivery.pacing.admission import Admission
 from engine.delivery.pacing.budgets import Allowance, Budget, Hours
@@ -59,8 +59,7 @@ QUOTA_USED_UP = StopReason(
 )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendJob:
+class SendJob(Struct, frozen=True, kw_only=True):
     """What one worker sends, and how.
 
     Attributes:
@@ -121,8 +120,7 @@ async def send_run(context: SendContext, job: SendJob) -> None:
         raise stop.reason.error
 
 
-@dataclass(frozen=True, slots=True)
-class _Crew:
+class _Crew(Struct, frozen=True):
     """A worker and the tasks beside it."""
 
     worker: Worker

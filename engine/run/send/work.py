@@ -5,6 +5,8 @@ import os
 from collections.abc import Awaitable, Callable
 from functools import partial
 
+from msgspec import Struct
+
 from engine.account.client import Endpoint
 from engine.account.quota import AccountQuota
 from engine.campaign.content.compiled import compile_or_reuse
@@ -12,7 +14,6 @@ from engine.campaign.message import prepare_envelope
 from engine.campaign.render import Renderer
 from engine.campaign.spec import Campaign, change_transport, load_campaign
 from engine.campaign.unsubscribe_tokens import TokenSigner
-from engine.data_class import dataclass
 from engine.delivery.outbound import Outbound, open_outbound
 from engine.errors import PausedError, UsageError
 from engine.ledger import runs
@@ -39,8 +40,7 @@ from engine.workspace import Workspace
 log = get_logger()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class SendRequest:
+class SendRequest(Struct, frozen=True, kw_only=True):
     """The parameters of sending.
 
     Attributes:
@@ -62,8 +62,7 @@ class SendRequest:
     watch: Callable[[Stop], None] = lambda _: None
 
 
-@dataclass(frozen=True, slots=True)
-class Launched:
+class Launched(Struct, frozen=True):
     """How a launch ended.
 
     Attributes:

@@ -7,12 +7,12 @@ between which the event loop runs other tasks. The calls of a slice begin togeth
 
 import asyncio
 import math
-from dataclasses import field
 from datetime import datetime
+
+from msgspec import Struct, field
 
 from engine.campaign.spec_sections import WindowSpec
 from engine.clock import Clock
-from engine.data_class import dataclass
 from engine.delivery.pacing.gate import Gate
 from engine.delivery.pacing.interleaving import Interleaving
 from engine.delivery.pacing.window import ZonedWindows, parse_window
@@ -36,8 +36,7 @@ HELD_SECONDS = 1.0  # that a message waits for others of its group
 SLICE_SECONDS = 0.002  # of rendering without a pause, the longest that the event loop waits
 
 
-@dataclass(frozen=True, slots=True)
-class RecipientWindows:
+class RecipientWindows(Struct, frozen=True):
     """The window by the time zone that each recipient's row names."""
 
     windows: ZonedWindows
@@ -62,8 +61,7 @@ def make_recipient_windows(spec: WindowSpec, clock: Clock) -> RecipientWindows |
     return RecipientWindows(ZonedWindows(window), spec.column, clock)
 
 
-@dataclass(slots=True, kw_only=True)
-class Worker:
+class Worker(Struct, kw_only=True):
     """Sends for one run.
 
     Attributes:

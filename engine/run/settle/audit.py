@@ -3,14 +3,13 @@
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import field
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from msgspec import Struct, field
 
 from engine.audience.planning.plan_files import iterate_lease_rows
-from engine.data_class import dataclass
 from engine.errors import UsageError
 from engine.ledger import event_flags, snapshots
 from engine.ledger.database import Ledger
@@ -34,8 +33,7 @@ from engine.store.port import Store
 _READ_AT_ONCE = 8  # files: a bucket answers each in 20 ms or more
 
 
-@dataclass(slots=True)
-class Audit:
+class Audit(Struct):
     """The result of an audit.
 
     Attributes:
@@ -148,8 +146,7 @@ def _count_plan(plan: Path, manifest: Manifest, problems: list[str]) -> tuple[in
     return accepted, in_order | excluded
 
 
-@dataclass(frozen=True, slots=True)
-class _Counted:
+class _Counted(Struct, frozen=True):
     """What was counted of one lease; `frame` (COMPARED_SCHEMA) is empty where nothing is compared."""
 
     counts: Counter[Outcome]
@@ -183,8 +180,7 @@ def _count_replay(replay: Replay) -> _Counted:
     return _Counted(Counter(result.outcome for result in results), pl.DataFrame(columns, schema=COMPARED_SCHEMA))
 
 
-@dataclass(frozen=True, slots=True)
-class _Files:
+class _Files(Struct, frozen=True):
     """Counts settled leases from their files."""
 
     ledger: Ledger

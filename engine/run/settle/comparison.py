@@ -1,12 +1,11 @@
 """Compares the accounts of a run with the receiving side's own list."""
 
 from collections.abc import Mapping
-from dataclasses import field
 from typing import Any
 
 import polars as pl
+from msgspec import Struct, field
 
-from engine.data_class import dataclass
 from engine.ledger.journal import Outcome
 from engine.quantities import format_count
 
@@ -18,8 +17,7 @@ COMPARED_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Comparison:
+class Comparison(Struct, frozen=True):
     """What the comparison found.
 
     Attributes:

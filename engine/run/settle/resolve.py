@@ -5,10 +5,10 @@ from datetime import datetime
 from enum import StrEnum
 
 import polars as pl
+from msgspec import Struct
 
 from engine.audience.planning.plan_files import read_lease
 from engine.clock import Clock
-from engine.data_class import dataclass
 from engine.errors import DataError, PausedError, UsageError
 from engine.ledger import lease_changes, snapshots, workers
 from engine.ledger.database import Ledger
@@ -39,8 +39,7 @@ class Verdict(StrEnum):
     SKIP = "skip"  # it counts as failed, and is never sent again
 
 
-@dataclass(frozen=True, slots=True)
-class InDoubtList:
+class InDoubtList(Struct, frozen=True):
     """The recipients in doubt.
 
     Attributes:
@@ -54,8 +53,7 @@ class InDoubtList:
     leases: tuple[int, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class LeaseResults:
+class LeaseResults(Struct, frozen=True):
     """The results of a lease: row -> result; in doubt where an intent has no answer."""
 
     state: LeaseState
@@ -291,8 +289,7 @@ def rewrite_lease(  # noqa: PLR0913 - one lease, the decision, its author, the t
     return len(decided)
 
 
-@dataclass(frozen=True, slots=True)
-class _Change:
+class _Change(Struct, frozen=True):
     """One change of a lease.
 
     Attributes:

@@ -5,12 +5,13 @@ order of messages, and however often their events are made.
 """
 
 from collections.abc import Mapping
-from dataclasses import field, fields
 from hashlib import blake2b
 from types import MappingProxyType
 from typing import Any
 
-from engine.data_class import dataclass
+from msgspec import Struct, field
+from msgspec.structs import fields
+
 from engine.sandbox.ses.simulator import SIMULATOR_DOMAIN, mailbox_of
 
 EVENT_TYPES = (
@@ -39,8 +40,7 @@ _RATES = ("reject", "delay", "out_of_office", "open", "click", "unsubscribe")
 _CERTAIN = 1 << 64
 
 
-@dataclass(frozen=True, slots=True)
-class BehaviourRule:
+class BehaviourRule(Struct, frozen=True):
     """What happens to mail to a domain; every rate is the share of its addresses.
 
     Attributes:
@@ -70,8 +70,7 @@ class BehaviourRule:
         return not (self.bounces or self.complaints or any(getattr(self, name) for name in _RATES))
 
 
-@dataclass(frozen=True, slots=True)
-class Fate:
+class Fate(Struct, frozen=True):
     """What happens to one recipient's message.
 
     Attributes:
@@ -96,8 +95,7 @@ _SIMULATED = {
 }
 
 
-@dataclass(frozen=True, slots=True)
-class Behaviour:
+class Behaviour(Struct, frozen=True):
     """What happens to all mail, and how its events are delivered.
 
     Attributes:

@@ -6,8 +6,8 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from msgspec import Struct
 
-from engine.data_class import dataclass
 from engine.errors import docs_page
 from engine.sandbox.events.behaviour import Behaviour
 from engine.sandbox.events.feedback import Feedback
@@ -20,8 +20,7 @@ BEHAVIOUR_PATH = "/_sandbox/behaviour"
 FIREHOSE_PATH = "/_sandbox/firehose"
 
 
-@dataclass(slots=True)
-class Latency:
+class Latency(Struct):
     """The seconds that the sandbox waits before each reply of the API."""
 
     seconds: float

@@ -4,7 +4,7 @@ import random
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from engine.data_class import dataclass
+from msgspec import Struct
 
 # What happens to a call before anything of it is accepted.
 BEFORE = (
@@ -20,8 +20,7 @@ KINDS = BEFORE + AFTER
 _MEMBERS = ("kind", "count", "probability", "after", "match")
 
 
-@dataclass(slots=True)
-class SandboxFault:
+class SandboxFault(Struct):
     """One fault and the sends that it affects.
 
     Attributes:

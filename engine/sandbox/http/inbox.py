@@ -10,8 +10,8 @@ from typing import Any, Self
 import orjson
 from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from msgspec import Struct
 
-from engine.data_class import dataclass
 from engine.sandbox.events.event_records import SandboxEvent, write_time
 from engine.sandbox.events.fates import FATES, describe_event, name_fate
 from engine.sandbox.http.record_index import RecordIndex
@@ -114,8 +114,7 @@ class Inbox:
         return _respond(self._pages.get_template(template).render(fates=FATES, **values), status=status)
 
 
-@dataclass(frozen=True, slots=True)
-class _EventRow:
+class _EventRow(Struct, frozen=True):
     """An event as a message's page shows it."""
 
     kind: str

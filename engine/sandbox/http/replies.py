@@ -3,12 +3,10 @@
 from typing import Any
 
 import orjson
+from msgspec import Struct
 
-from engine.data_class import dataclass
 
-
-@dataclass(frozen=True, slots=True)
-class SandboxReply:
+class SandboxReply(Struct, frozen=True):
     """One answer of the API.
 
     Attributes:

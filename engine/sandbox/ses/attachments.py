@@ -7,7 +7,8 @@ import binascii
 from base64 import b64decode
 from typing import Any
 
-from engine.data_class import dataclass
+from msgspec import Struct
+
 from engine.sandbox.http.replies import bad_request
 from engine.sandbox.ses.draft import DraftAttachment
 from engine.sandbox.ses.members import check_length, items, one_of, optional, required
@@ -28,8 +29,7 @@ _FORBIDDEN = frozenset({
 })  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Attachments:
+class Attachments(Struct, frozen=True):
     """What is stored of the attachments of a message, and their size in it."""
 
     kept: list[DraftAttachment]

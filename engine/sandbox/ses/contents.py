@@ -5,8 +5,8 @@ from collections.abc import Mapping
 from typing import Any
 
 import orjson
+from msgspec import Struct
 
-from engine.data_class import dataclass
 from engine.sandbox.http.replies import bad_request, not_found
 from engine.sandbox.ses.attachments import Attachments, read_attachments
 from engine.sandbox.ses.draft import DraftContent, DraftHeader
@@ -21,8 +21,7 @@ MAX_TEMPLATE_DATA_CHARACTERS = 262_144
 _CONTROL = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(Struct, frozen=True):
     """An inline template with its data and what goes with it."""
 
     subject: str

@@ -1,9 +1,8 @@
 """A message between the request to send it and the record of its acceptance."""
 
-from dataclasses import field
 from typing import TypedDict
 
-from engine.data_class import dataclass
+from msgspec import Struct, field
 
 
 class DraftHeader(TypedDict):
@@ -21,8 +20,7 @@ class DraftAttachment(TypedDict):
     size: int
 
 
-@dataclass(slots=True)
-class DraftContent:
+class DraftContent(Struct):
     """What a recipient would see.
 
     Attributes:
@@ -39,8 +37,7 @@ class DraftContent:
     failure: str = ""
 
 
-@dataclass(slots=True)
-class Draft:
+class Draft(Struct):
     """A valid message, not accepted yet.
 
     Attributes:

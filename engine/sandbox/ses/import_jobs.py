@@ -13,8 +13,8 @@ from typing import Any
 import orjson
 from boto3.session import Session
 from botocore.exceptions import BotoCoreError, ClientError
+from msgspec import Struct
 
-from engine.data_class import dataclass
 from engine.sandbox.http.replies import ApiError, bad_request, not_found
 from engine.sandbox.ses.addresses import read_address
 from engine.sandbox.ses.members import one_of, required
@@ -26,8 +26,7 @@ MOST_JOBS = 20  # at the same time
 Fetch = Callable[[str, str], bytes]  # of bucket and key
 
 
-@dataclass
-class Job:
+class Job(Struct):
     """A job: it does its work when its status is requested for the second time, so that both answers are seen."""
 
     job_id: str

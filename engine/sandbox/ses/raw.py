@@ -12,7 +12,8 @@ from email.parser import BytesParser
 from email.utils import getaddresses
 from typing import Any
 
-from engine.data_class import dataclass
+from msgspec import Struct
+
 from engine.sandbox.http.replies import bad_request
 from engine.sandbox.ses.contents import check_message_size
 from engine.sandbox.ses.draft import DraftAttachment, DraftContent
@@ -24,8 +25,7 @@ MAX_LINE_CHARACTERS = 1000
 _LONG_LINE = re.compile(rb"[^\r\n]{%d}" % (MAX_LINE_CHARACTERS + 1))
 
 
-@dataclass(frozen=True, slots=True)
-class RawMessage:
+class RawMessage(Struct, frozen=True):
     """A MIME message, and what its headers say about sending it."""
 
     content: DraftContent

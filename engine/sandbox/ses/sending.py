@@ -1,11 +1,11 @@
 """SendEmail and SendBulkEmail: validate, decide, record, answer."""
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from functools import partial
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from engine.clock import Clock
 from engine.sandbox.http.faults import AFTER, BEFORE, SandboxFault, SandboxFaults

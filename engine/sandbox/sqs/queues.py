@@ -7,14 +7,14 @@ import heapq
 import secrets
 from collections import deque
 from collections.abc import Callable
-from dataclasses import field
 from datetime import datetime
 from hashlib import md5
 from itertools import count
 from typing import NamedTuple
 
+from msgspec import Struct, field
+
 from engine.clock import Clock
-from engine.data_class import dataclass
 from engine.sandbox.http.replies import ApiError
 
 MOST_IN_FLIGHT = 120_000  # of a standard queue
@@ -40,8 +40,7 @@ class Arrival(NamedTuple):
 Source = Callable[[int], list[Arrival]]  # so many messages at most that have come by now
 
 
-@dataclass(slots=True)
-class QueueMessage:
+class QueueMessage(Struct):
     """A message that was received and not deleted."""
 
     number: int
@@ -56,8 +55,7 @@ class QueueMessage:
     visible_at: float = 0.0
 
 
-@dataclass
-class SandboxQueue:
+class SandboxQueue(Struct):
     """One queue.
 
     Attributes:

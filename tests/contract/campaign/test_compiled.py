@@ -1,10 +1,10 @@
 """Compiled content is used again for copies of the same files, and for nothing else."""
 
 import shutil
-from dataclasses import replace
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from engine.campaign.content import compiled
 from engine.campaign.content.compiled import compile_or_reuse

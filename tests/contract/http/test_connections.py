@@ -4,10 +4,10 @@ import asyncio
 import gzip
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
-from dataclasses import replace
 
 import pytest
 from aiohttp import web
+from msgspec.structs import replace
 
 from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.feedback.unsubscribe.pages import UnsubscribePages

@@ -1,13 +1,13 @@
 """A ledger that the previous version wrote is opened, brought up to date, and loses nothing."""
 
 from collections.abc import Mapping
-from dataclasses import replace
 
 import pytest
 from alembic import command
 from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
+from msgspec.structs import replace
 from sqlalchemy import Connection, Engine, inspect, text
 from support.recorded import read_journal
 

@@ -1,11 +1,11 @@
 """The accounts: whether they add up, as JSON and as a table."""
 
-from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.clock import START
 
 from engine.ledger.event_flags import SHOWN

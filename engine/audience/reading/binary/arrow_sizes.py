@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
-from engine.data_class import dataclass
+from msgspec import Struct
 
 _MAGIC = b"ARROW1"
 _TAIL = struct.Struct("<i6s")  # the footer's length and the magic
@@ -19,8 +19,7 @@ _BLOCK, _PAIR = struct.Struct("<qi4xq"), struct.Struct("<qq")  # Block; FieldNod
 _MOST_METADATA = 64 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class BatchSize:
+class BatchSize(Struct, frozen=True):
     """A batch: the decompressed size of its buffers, and the number of values of its columns."""
 
     unpacked: int

@@ -8,8 +8,9 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from msgspec import Struct
+
 from engine.audience.reading.binary.parquet_types import ThriftReader, read_footer
-from engine.data_class import dataclass
 
 _SCHEMA, _ROW_GROUPS = 2, 4  # of FileMetaData
 _COLUMNS = 1  # of RowGroup
@@ -21,8 +22,7 @@ _MOST_PAGES = 1_000_000  # a terabyte in pages of the usual size
 _VALUE_BYTES = 16  # bytes of a text in memory, in addition to its characters
 
 
-@dataclass(frozen=True, slots=True)
-class GroupSize:
+class GroupSize(Struct, frozen=True):
     """A row group: the decompressed size of its pages, and the number of their values."""
 
     unpacked: int

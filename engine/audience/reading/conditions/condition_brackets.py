@@ -1,10 +1,10 @@
 """Open brackets, CASE and calls of a condition, and how much longer a call can make a text."""
 
-from dataclasses import field
 from enum import StrEnum
 
+from msgspec import Struct, field
+
 from engine.audience.reading.conditions.condition_tokens import ConditionKind, ConditionToken
-from engine.data_class import dataclass
 
 # The most times larger than the cells that a text may become, by REPLACE within REPLACE or by a chain of ||.
 MOST_GROWTH = 1_000
@@ -26,8 +26,7 @@ class BracketKind(StrEnum):
     TRIM = "trim"
 
 
-@dataclass(slots=True)
-class OpenBracket:
+class OpenBracket(Struct):
     """An open bracket or CASE: its function, its arguments so far, and how much longer it can make a text."""
 
     context: BracketKind

@@ -3,7 +3,7 @@
 import re
 from enum import StrEnum
 
-from engine.data_class import dataclass
+from msgspec import Struct
 
 MOST_CHARACTERS = 1_000_000  # an IN list of 50,000 addresses
 
@@ -20,8 +20,7 @@ class ConditionKind(StrEnum):
     END = "end"
 
 
-@dataclass(frozen=True, slots=True)
-class ConditionToken:
+class ConditionToken(Struct, frozen=True):
     """A token: its kind, its text (without quotation marks), and the position of its first character."""
 
     kind: ConditionKind

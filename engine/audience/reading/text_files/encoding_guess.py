@@ -2,8 +2,9 @@
 
 import re
 
+from msgspec import Struct
+
 from engine.audience.reading.text_files.letters import JUDGES, SCRIPTS
-from engine.data_class import dataclass
 from engine.errors import DataError
 
 # Ends every note about a guess: `check` reports notes with it as findings.
@@ -23,8 +24,7 @@ _RARE, _LEAST_WORDS = ("cp1255", "cp1256", "cp874"), 6
 _MOST_SHOWN, _MOST_CANDIDATES = 40, 4
 
 
-@dataclass(frozen=True, slots=True)
-class _Reading:
+class _Reading(Struct, frozen=True):
     """The words decoded with an encoding."""
 
     encoding: str

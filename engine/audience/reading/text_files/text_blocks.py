@@ -9,10 +9,11 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import BinaryIO
 
+from msgspec import Struct
+
 from engine.audience.reading.text_files.byte_counts import count_byte
 from engine.audience.reading.text_files.raw_files import guard, open_limited, read_bytes, read_into
 from engine.audience.reading.text_files.text_encoding import Encoding, is_utf_8
-from engine.data_class import dataclass
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 
 # Large enough to keep Polars busy instead of the interpreter; small enough for several at once.
@@ -31,8 +32,7 @@ def _mark_damage(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error("mailrun-damage", _mark_damage)
 
 
-@dataclass(frozen=True, slots=True)
-class TextBlock:
+class TextBlock(Struct, frozen=True):
     """Some whole lines of a file.
 
     Attributes:

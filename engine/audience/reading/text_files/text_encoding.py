@@ -4,10 +4,10 @@ import codecs
 from pathlib import Path
 
 import polars as pl
+from msgspec import Struct
 
 from engine.audience.reading.text_files.encoding_guess import guess_encoding
 from engine.audience.reading.text_files.raw_files import guard, open_limited, read_bytes, read_into
-from engine.data_class import dataclass
 from engine.errors import DataError
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 
@@ -28,8 +28,7 @@ _MARKS = (
 _NEEDS_MARK = ("utf-16", "utf-32")  # without a byte order mark Python's codecs fail
 
 
-@dataclass(frozen=True, slots=True)
-class Encoding:
+class Encoding(Struct, frozen=True):
     """The encoding of a text file.
 
     Attributes:

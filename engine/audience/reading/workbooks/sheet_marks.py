@@ -1,14 +1,10 @@
 """Marks of a sheet's cells in addition to their values: hidden rows and columns, and displayed texts."""
 
-from dataclasses import field
-
 import polars as pl
+from msgspec import Struct, field
 
-from engine.data_class import dataclass
 
-
-@dataclass(slots=True)
-class SheetMarks:
+class SheetMarks(Struct):
     """The marks of a sheet's cells. Rows count from 1, columns from 0.
 
     Attributes:

@@ -4,20 +4,19 @@ from collections.abc import Collection, Iterator, Sequence
 from typing import Any
 
 import polars as pl
+from msgspec import Struct
 
 from engine.audience.reading.csv_dialect import CsvDialect, name_columns, read_header
 from engine.audience.reading.header_names import guess_header, is_same_name
 from engine.audience.reading.sources import AudienceSource
 from engine.audience.reading.workbooks.sheet_marks import SheetMarks
 from engine.audience.reading.workbooks.workbook_process import ask_reader
-from engine.data_class import dataclass
 from engine.errors import DataError, nearest
 
 _MOST_TITLE_ROWS = 50
 
 
-@dataclass(frozen=True)
-class Sheet:
+class Sheet(Struct, frozen=True):
     """A sheet of a workbook, as text.
 
     Attributes:

@@ -4,13 +4,13 @@ from collections.abc import Iterator
 from enum import StrEnum
 
 from jinja2 import nodes
+from msgspec import Struct
 
 from engine.campaign.content.environment import TemplateEnvironment
 from engine.campaign.content.printing.html_states import SAFE_DATA
 from engine.campaign.content.printing.link_places import DataPlace, Hazard, LinkPlaces
 from engine.campaign.content.printing.links import SCHEMES, LinkKind
 from engine.campaign.content.printing.print_checks import write_label
-from engine.data_class import dataclass
 
 
 class Suspects(StrEnum):
@@ -22,8 +22,7 @@ class Suspects(StrEnum):
     ALL = "all"  # known only at rendering
 
 
-@dataclass(frozen=True, slots=True)
-class DataUse:
+class DataUse(Struct, frozen=True):
     """An expression whose value is checked, or that the author should know of.
 
     Attributes:

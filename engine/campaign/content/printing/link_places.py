@@ -6,9 +6,10 @@ so an expression may have several places. Rendering a message checks only the va
 """
 
 from collections.abc import Callable, Iterable, Iterator, Mapping
-from dataclasses import field, replace
 
 from jinja2 import nodes
+from msgspec import Struct, field
+from msgspec.structs import replace
 
 from engine.campaign.content.printing.html_states import (
     AT_START,
@@ -31,14 +32,12 @@ from engine.campaign.content.printing.parsed_templates import (
     literal_after,
     literal_of,
 )
-from engine.data_class import dataclass
 
 _MOST_ROUNDS = 8  # of a loop, until it ends where it began
 _DEEPEST = 40
 
 
-@dataclass(frozen=True, slots=True)
-class DataPlace:
+class DataPlace(Struct, frozen=True):
     """An expression in a place where its value is checked.
 
     Attributes:
@@ -56,8 +55,7 @@ class DataPlace:
     columns: frozenset[str] | None
 
 
-@dataclass(frozen=True, slots=True)
-class Hazard:
+class Hazard(Struct, frozen=True):
     """An expression that is wrong with every value, or that an author should know of; `columns` as in DataPlace."""
 
     code: str
@@ -67,8 +65,7 @@ class Hazard:
     columns: frozenset[str] | None
 
 
-@dataclass(slots=True)
-class LinkPlaces:
+class LinkPlaces(Struct):
     """The result: template -> key -> expression; and hazards to report."""
 
     found: dict[str, dict[OutputKey, DataPlace]] = field(default_factory=dict)

@@ -3,10 +3,11 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+from msgspec import Struct
+
 from engine.cli import run_output
 from engine.cli.advice import advise_on_in_doubt, advise_on_workers
 from engine.cli.console import print_json, print_lines
-from engine.data_class import dataclass
 from engine.ledger.decisions import Decision, list_decisions
 from engine.ledger.runs import OVER
 from engine.ledger.workers import read_vitals
@@ -20,8 +21,7 @@ from engine.run.prepare.changes import list_changes
 from engine.workspace import Workspace
 
 
-@dataclass(frozen=True, slots=True)
-class _RunStatus:
+class _RunStatus(Struct, frozen=True):
     """Everything that `status RUN` shows."""
 
     accounts: Accounts

@@ -10,6 +10,7 @@ from typing import Any
 
 import polars as pl
 import pytest
+from msgspec import structs
 from sqlalchemy import Connection, Engine, event, update
 from support.clock import VirtualClock
 from support.events import make_event, make_mail
@@ -225,7 +226,7 @@ def test_address_named_beside_others_is_not_our_recipient(desk: Desk, named: lis
 def test_what_another_adds_or_refines_meanwhile_is_an_entry_that_was_there(
     postgres: Cluster, others: Suppression, stays: str, *, is_there: bool
 ):
-    mine = replace(others, reason="bounce", source="run a", event="e1")
+    mine = structs.replace(others, reason="bounce", source="run a", event="e1")
     url = postgres.make_database()
 
     def add() -> None:
@@ -235,7 +236,7 @@ def test_what_another_adds_or_refines_meanwhile_is_an_entry_that_was_there(
     with closing(open_ledger(url)) as ledger, closing(open_ledger(url)) as other:
         if is_there:
             with ledger.write() as tx:
-                merge_event_suppressions(tx, [replace(mine, reason="soft_bounces")])
+                merge_event_suppressions(tx, [structs.replace(mine, reason="soft_bounces")])
         with ledger.write() as tx:
 
             @once_after_statement(tx, "FROM suppression")

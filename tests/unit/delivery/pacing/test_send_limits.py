@@ -1,13 +1,13 @@
 """Budgets, windows, deadlines, limits and concurrency, under a virtual clock."""
 
 import asyncio
-from dataclasses import replace
 from datetime import UTC, datetime, time, timedelta
 from zoneinfo import ZoneInfo
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 from support.clock import START, ClockedStop, VirtualClock
 
 from engine.account.quota import AccountQuota
