@@ -44,7 +44,7 @@ class StepSizes:
         self.total = 0
 
 
-made = StepSizes()  # whoever begins a message sets its total to 0
+made = StepSizes()  # anyone who begins a message sets its total to 0
 
 
 def refuse_large(value: Any) -> Any:

@@ -97,7 +97,7 @@ class Watchdog:
             never.wait(CHECK_SECONDS)
             working, now = self._working, clock()
             if now is None:  # the thread has ended; a later one with its id has processor time that is not known here
-                self._watch_later_work_anew(me)
+                self._watch_later_work_again(me)
                 seen, now, clock = 0, time.monotonic(), time.monotonic
             if working and working == seen:
                 if now - since > self.limit_seconds:
@@ -108,7 +108,7 @@ class Watchdog:
             if idle >= IDLE_CHECKS:
                 self._end_watching(me)
 
-    def _watch_later_work_anew(self, watcher: threading.Thread) -> None:
+    def _watch_later_work_again(self, watcher: threading.Thread) -> None:
         with self._lock:
             if self._watcher is watcher:
                 self._target = 0
@@ -136,13 +136,13 @@ class Watchdog:
 _watchdogs: "WeakSet[Watchdog]" = WeakSet()
 
 
-def _begin_anew() -> None:
+def _begin_again() -> None:
     for watchdog in _watchdogs:
         watchdog._watch_nothing()  # noqa: SLF001 - in a forked process, which has no watching threads
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_begin_anew)
+    os.register_at_fork(after_in_child=_begin_again)
 
 
 def _raise_in(thread: int, error: type[BaseException]) -> None:
