@@ -91,7 +91,7 @@ class Carrier:
             InDoubtError: sending began, and no complete answer arrived in time.
         """
         if (kept := self._take_kept()) is None:
-            return await self._post_again(head, body)
+            return await self._post_on_new(head, body)
         try:
             return await self._post_on(kept, head, body)
         except (NeverSentError, EndedUnread) as error:
@@ -167,9 +167,9 @@ class Carrier:
         """
         if isinstance(error, EndedUnread) and not await error.is_proven():
             raise InDoubtError(_ENDED) from None
-        return await self._post_again(head, body)
+        return await self._post_on_new(head, body)
 
-    async def _post_again(self, head: bytes, body: bytes) -> HttpAnswer:
+    async def _post_on_new(self, head: bytes, body: bytes) -> HttpAnswer:
         try:
             return await self._post_on(await self._connect(), head, body)
         except EndedUnread as ended:
