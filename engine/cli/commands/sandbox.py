@@ -4,8 +4,9 @@ import asyncio
 import shlex
 import signal
 import sys
-from dataclasses import replace
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
