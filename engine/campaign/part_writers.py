@@ -5,11 +5,13 @@ a piece that many messages have, such as the text of a template between two valu
 """
 
 from collections.abc import Callable, Iterable
+from math import inf
 
 import orjson
 
-from engine.campaign.content.printing.pieces import Static
+from engine.campaign.content.printing.pieces import LongPartError, Static
 
+LONGEST_KEPT = 32_768  # characters of a value that is kept
 _MOST_NAMES = 2000  # of variables
 _MOST_PIECES = 4096  # that are kept
 _MOST_BYTES = 4 * 1024 * 1024
@@ -32,6 +34,7 @@ class PartWriter(dict[str, bytes]):
         super().__init__()
         self.write_text = write_text
         self._bytes = 0
+        self._left = inf  # characters that the part's values that are not kept may still have
         self.may_have_braces = False
 
     def __missing__(self, piece: str) -> bytes:
@@ -39,10 +42,19 @@ class PartWriter(dict[str, bytes]):
 
         Raises:
             UnicodeEncodeError: it has a lone surrogate.
+            LongPartError: see write.
         """
-        written = self.write_text(piece) if type(piece) is not Static else self.write_static(piece)
+        is_static = type(piece) is Static
+        is_long = len(piece) > LONGEST_KEPT and not is_static
+        if is_long:
+            self._left -= len(piece)
+            if self._left < 0:
+                raise LongPartError
+        written = self.write_static(piece) if is_static else self.write_text(piece)
         if "{" in piece and ("{{" in piece or piece[0] == "{" or piece[-1] == "{"):
             self.may_have_braces = True
+        if is_long:
+            return written
         self._bytes += len(written)
         if self._bytes > _MOST_BYTES or len(self) >= _MOST_PIECES:
             self.clear()
@@ -51,7 +63,7 @@ class PartWriter(dict[str, bytes]):
             self[piece] = written
         return written
 
-    def write_static(self, piece: Static) -> bytes:
+    def write_static(self, piece: str) -> bytes:
         """Write a template's own text.
 
         Raises:
@@ -59,12 +71,18 @@ class PartWriter(dict[str, bytes]):
         """
         return self.write_text(piece)
 
-    def write(self, pieces: Iterable[str]) -> bytes:
+    def write(self, pieces: Iterable[str], longest: float = inf) -> bytes:
         """Write a part that consists of some pieces.
+
+        Args:
+            pieces: of the part.
+            longest: characters that all values of more than LONGEST_KEPT characters may have together.
 
         Raises:
             UnicodeEncodeError: it has a lone surrogate.
+            LongPartError: these values are longer.
         """
+        self._left = longest
         return b"".join(map(self.__getitem__, pieces))
 
 
@@ -112,7 +130,7 @@ class ValueWriter(PartWriter):
         super().__init__(_write_nested_json)
         self._names: dict[str, str] = {}
 
-    def write_static(self, piece: Static) -> bytes:
+    def write_static(self, piece: str) -> bytes:
         """Write the beginning of the variable that comes after a static text; see PartWriter."""
         name = self.find_name(piece)
         return self.write_text(piece) if name is None else begin_value(name)

@@ -11,17 +11,20 @@ from jinja2.utils import missing
 
 from engine.campaign.content.environment import TemplateEnvironment
 from engine.campaign.content.html_text import TextTidier, derive_text
-from engine.campaign.content.printing.pieces import LongPartError
+from engine.campaign.content.printing.pieces import LongPartError, Static
 from engine.campaign.content.templates import CampaignContent, Variant
 from engine.campaign.content.watchdog import TimeUpError
 from engine.campaign.headers import encode_header, is_template
 from engine.campaign.message import Part
-from engine.campaign.part_writers import PartWriter
+from engine.campaign.part_writers import LONGEST_KEPT, PartWriter
 from engine.campaign.render_error import RenderError, locate_error
 
 LARGEST_PART = (
     10_000_000  # characters; SES slows down messages above 10 MB, so a larger part is a mistake in the template
 )
+# Pieces of a part that are written before they are counted: if none of them is long, they are no longer than a part.
+_MOST_UNCOUNTED = LARGEST_PART // LONGEST_KEPT
+_MOST_MEASURED = 64  # kinds of static text, such as those of templates with blocks
 
 
 class MessageNames(dict[str, Any]):
@@ -71,7 +74,7 @@ def _reads_only_names(root: Callable[..., object]) -> bool:
 class TemplatePart:
     """A compiled template that is rendered without the overhead of Template.render."""
 
-    __slots__ = ("_context", "_fixed", "_has_tags", "_needs_context", "_root", "name", "template")
+    __slots__ = ("_context", "_fixed", "_has_tags", "_measured", "_needs_context", "_root", "name", "template")
 
     def __init__(self, template: Template) -> None:
         self.template = template
@@ -81,6 +84,7 @@ class TemplatePart:
         self._context = _PartContext(template)
         self._has_tags = is_template(cast("TemplateEnvironment", template.environment).read(self.name))
         self._fixed: str | None = None  # the text, if it has no tags
+        self._measured: dict[Hashable, tuple[int, bool]] = {}
         self._needs_context = not _reads_only_names(template.root_render_func)
 
     def render(self, names: MessageNames, writer: PartWriter) -> Part:
@@ -96,10 +100,16 @@ class TemplatePart:
         else:
             pieces = list(chain.from_iterable(lists))
             statics = tuple([pieces[0] for pieces in lists])
-        begin = pieces[0] if pieces else ""
-        if (not begin or begin.isspace()) and all(map(_is_blank, pieces)):
+        length, may_be_blank = self._measured.get(statics) or self._measure(statics, pieces)
+        if may_be_blank and all(map(_is_blank, pieces)):
             raise RenderError(self.name, None, "it is blank")
-        return self._write(pieces, writer, statics)
+        if len(pieces) > _MOST_UNCOUNTED:
+            self._refuse_long(pieces)
+        part = self._write(pieces, writer, statics)
+        # A value has at least as many bytes as characters. Static text may be written as less, see ValueWriter.
+        if len(part.written) + length > LARGEST_PART:
+            self._refuse_long(pieces)
+        return part
 
     def render_tidy(self, names: MessageNames, writer: PartWriter, tidier: TextTidier) -> Part:
         """Return the part, tidied and written; it may be blank.
@@ -107,13 +117,25 @@ class TemplatePart:
         Raises:
             RenderError: as in render.
         """
-        return self._write(tidier.tidy(chain.from_iterable(self._read(names))), writer)
+        pieces = list(chain.from_iterable(self._read(names)))
+        self._refuse_long(pieces)
+        return self._write(tidier.tidy(pieces), writer)
+
+    def _measure(self, statics: Hashable, pieces: list[str]) -> tuple[int, bool]:
+        """Return the length of the static text, and whether it is blank; it keeps them."""
+        static = [piece for piece in pieces if type(piece) is Static]
+        if len(self._measured) >= _MOST_MEASURED:
+            self._measured.clear()
+        measured = self._measured[statics] = sum(map(len, static)), all(map(_is_blank, static))
+        return measured
 
     def _write(self, pieces: list[str], writer: PartWriter, statics: Hashable = None) -> Part:
         try:
-            written = writer.write(pieces)
+            written = writer.write(pieces, LARGEST_PART)
         except UnicodeEncodeError:
             raise self._refuse_encoding() from None
+        except LongPartError:
+            raise self._refuse_size() from None
         except MemoryError as error:
             raise locate_error(error, self.template) from error
         return Part(pieces, written, writer, statics)
@@ -127,7 +149,9 @@ class TemplatePart:
         if self._fixed is not None:
             return self._fixed
         lists = self._read(names)
-        text = "".join(lists[0] if len(lists) == 1 else chain.from_iterable(lists))
+        pieces = lists[0] if len(lists) == 1 else list(chain.from_iterable(lists))
+        self._refuse_long(pieces)
+        text = "".join(pieces)
         if not may_be_blank and _is_blank(text):
             raise RenderError(self.name, None, "it is blank")
         if not text.isascii() and not _is_encodable(text):
@@ -138,7 +162,7 @@ class TemplatePart:
 
     def _read(self, names: MessageNames) -> list[list[str]]:
         try:
-            lists = list(self._root(self._context.begin(names) if self._needs_context else names))
+            return list(self._root(self._context.begin(names) if self._needs_context else names))
         except BaseException as error:
             self._context = _PartContext(self.template)  # in the old one, a template may leave what it has begun
             if isinstance(error, LongPartError):
@@ -146,9 +170,10 @@ class TemplatePart:
             if isinstance(error, Exception):  # a template may raise anything, and it fails this one recipient
                 raise locate_error(error, self.template) from error
             raise
-        if sum(map(len, lists[0] if len(lists) == 1 else chain.from_iterable(lists))) > LARGEST_PART:
+
+    def _refuse_long(self, pieces: list[str]) -> None:
+        if sum(map(len, pieces)) > LARGEST_PART:
             raise self._refuse_size()
-        return lists
 
     def _refuse_size(self) -> RenderError:
         return RenderError(self.name, None, f"it is longer than {LARGEST_PART:,} characters")

@@ -9,6 +9,7 @@ from datetime import date, datetime, time, timedelta
 from decimal import Context, Decimal
 from typing import Any
 
+import markupsafe
 from jinja2 import StrictUndefined, Undefined, pass_eval_context
 from jinja2.filters import FILTERS as JINJA_FILTERS
 from jinja2.nodes import EvalContext
@@ -23,6 +24,8 @@ _PLAIN = frozenset({str, Markup, int, bool, date, datetime, time, timedelta})
 _SCALARS = (str, int, Decimal, date, time, timedelta)
 _DATA = (*_SCALARS, float, bytes, dict, list, tuple, set, type(None))
 _NAMED = re.compile(r"%\((.*?)\)")
+# What `escape` does for a str, without an object of Markup around the text.
+_escape: Callable[[str], str] = getattr(markupsafe, "_escape_inner", escape)
 _DEEPEST = 20
 _MOST_DIGITS = 400  # digits of a decimal number that is written out; a float has at most 309 before its point
 _MOST_FIELDS = 10  # names that a message lists
@@ -136,11 +139,9 @@ def print_text(value: Any, label: str) -> str:
 
 def print_html(value: Any, label: str) -> str:
     """Return the HTML of a value that may be printed: markup as it is, and all else escaped; see refuse_unprintable."""
-    if type(value) is str and not (
-        "&" in value or "<" in value or ">" in value or '"' in value or "'" in value  # faster than a pattern
-    ):
-        return value
-    return escape(value if type(value) is str or type(value) is Markup else refuse_unprintable(value, label))
+    if type(value) is str:
+        return _escape(value)
+    return escape(value if type(value) is Markup else refuse_unprintable(value, label))
 
 
 def refuse_unprintable_argument(value: Any, label: str) -> Any:
