@@ -59,13 +59,9 @@ def check_sample(job: RenderJob, manifest: Manifest) -> Rendered:
     Raises:
         ConfigurationError: the campaign's unsubscribe links do not work.
     """
-    found, renderer, left = Rendered(), LeaseRenderer(job), SAMPLE_ROWS
+    found, renderer = Rendered(), LeaseRenderer(job)
     found.findings.merge(_check_unsubscribe_links(job, renderer, manifest))
-    for lease in manifest.leases:
-        if left <= 0:
-            break
-        found.merge(renderer.render(lease, at_most=left))
-        left -= lease.rows
+    found.merge(renderer.render_first(manifest.leases, SAMPLE_ROWS))
     return found
 
 

@@ -3,7 +3,7 @@
 import io
 import re
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import islice
 from pathlib import Path
@@ -92,29 +92,59 @@ class LeaseRenderer:
             )
         self._locale = self.campaign.spec.content.locale
 
-    def render(self, lease: LeaseRange, *, at_most: int | None = None) -> Rendered:
+    def render(self, lease: LeaseRange) -> Rendered:
         """Render a lease and look at every message.
 
         Where rows fail, failed/lease-NNNNN.parquet has `row` UInt64, `file` String, `line` UInt64, `address` String and
         `reason` String of each.
         """
-        frame = read_lease(self._job.folder / "plan", lease).head(lease.rows if at_most is None else at_most)
-        recipients = list(iterate_recipients(frame, self._job.columns))
-        found, failed = self.run_bounded(lambda steps: self._render(recipients, lease, steps), recipients)
-        found.domains.update(_count_domains(frame))
-        self._find_defaults(found, frame, lease)
-        self._keep_failed(found, frame, lease, failed)
-        return found
+        return self.render_first([lease], lease.rows)
+
+    def render_first(self, leases: Iterable[LeaseRange], at_most: int) -> Rendered:
+        """Render the first recipients of some leases, as `render` does, in one child process.
+
+        What templates and checks learn from the first messages is learned once in each process.
+        """
+        parts: list[tuple[LeaseRange, pl.DataFrame, list[Recipient]]] = []
+        for lease in leases:
+            if at_most <= 0:
+                break
+            frame = read_lease(self._job.folder / "plan", lease).head(at_most)
+            parts.append((lease, frame, list(iterate_recipients(frame, self._job.columns))))
+            at_most -= lease.rows
+
+        def work(steps: Steps) -> list[tuple[Rendered, list[tuple[int, str]]]]:
+            done, begun = [], 0
+            for lease, _, recipients in parts:
+                done.append(self._render(recipients, lease, steps, begun))
+                begun += len(recipients)
+            return done
+
+        whole = Rendered()
+        rendered = self.run_bounded(work, [one for _, _, recipients in parts for one in recipients])
+        for (lease, frame, _), (found, failed) in zip(parts, rendered, strict=True):
+            found.domains.update(_count_domains(frame))
+            self._find_defaults(found, frame, lease)
+            self._keep_failed(found, frame, lease, failed)
+            whole.merge(found)
+        return whole
 
     def _render(
-        self, recipients: Sequence[Recipient], lease: LeaseRange, steps: Steps
+        self, recipients: Sequence[Recipient], lease: LeaseRange, steps: Steps, begun: int
     ) -> tuple[Rendered, list[tuple[int, str]]]:
-        """Render recipients of a lease; returns what was found, and the places and reasons of the failed ones."""
+        """Render recipients of a lease; returns what was found, and the places and reasons of the failed ones.
+
+        Args:
+            recipients: the recipients.
+            lease: theirs.
+            steps: a step is begun for each.
+            begun: how many steps there were before.
+        """
         found, lint = Rendered(), MessageLint(self.campaign, self.envelope, self._writer)
         failed: list[tuple[int, str]] = []
         made: list[_Measures] = []
         for index, recipient in enumerate(recipients):
-            steps.begin(index)
+            steps.begin(begun + index)
             try:
                 message = self.renderer.render(recipient.content, recipient.row, recipient.address)
             except RenderError as error:

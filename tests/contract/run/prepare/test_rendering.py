@@ -1,6 +1,7 @@
 """Rendering a plan: in a child process, where no template takes all memory or time."""
 
 import os
+import signal
 import sys
 from pathlib import Path
 
@@ -16,6 +17,7 @@ from engine.campaign.render_error import RenderError
 from engine.errors import DataError
 from engine.run.prepare import rendering
 from engine.run.prepare.plan_rendering import render_plan
+from engine.run.prepare.rendered import Rendered
 from engine.run.prepare.rendering import LeaseRenderer, RenderJob
 
 LEASE = LeaseRange(0, recipients_file(0), 0, 3)
@@ -84,8 +86,47 @@ def test_messages_are_made_in_another_process(tmp_path: Path, monkeypatch: pytes
     made_in: list[int] = []
     monkeypatch.setattr(renderer.renderer, "render", lambda *_, **__: made_in.append(os.getpid()))
     renderer.make(list(renderer.recipients(LEASE)))
-    renderer.render(LEASE, at_most=0)
+    with pytest.raises(AttributeError):  # the render of this test makes nothing
+        renderer.render(LEASE)
     assert made_in == []
+
+
+def add_lease(job: RenderJob, names: list[str]) -> LeaseRange:
+    """Add a second lease to the plan, whose rows are numbered from 4."""
+    frame = pl.read_parquet(job.folder / "plan" / recipients_file(0)).drop("row", stored_name("name"))
+    frame = frame.with_columns(pl.Series(stored_name("name"), names)).with_row_index("row", offset=4)
+    frame.write_parquet(job.folder / "plan" / recipients_file(1))
+    return LeaseRange(1, recipients_file(1), 0, len(names))
+
+
+@pytest.mark.parametrize("at_most", [0, 2, 3, 5, 6, 9])
+def test_the_first_rows_of_leases_are_found_as_in_each_lease_alone(tmp_path: Path, at_most: int) -> None:
+    job = make_job(tmp_path, "{% if name == 'Bo' %}{{ name.nothing }}{% endif %}{{ name }} {{ '{{' }}left}}")
+    leases = [LEASE, add_lease(job, ["Di", "Bo", "Edward"])]
+    whole, alone = LeaseRenderer(job).render_first(leases, at_most), Rendered()
+    for lease, rows in zip(leases, (min(at_most, 3), min(at_most - 3, 3)), strict=True):
+        if rows > 0:
+            alone.merge(LeaseRenderer(job).render_first([lease], rows))
+    assert whole == alone
+    assert whole.rendered + whole.failures.total() == min(at_most, 6)
+
+
+@bounded
+def test_the_row_of_a_later_lease_is_named_where_its_step_does_not_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job = make_job(tmp_path, "{{ name }}")
+    leases = [LEASE, add_lease(job, ["Di", "Ends", "Edward"])]
+    renderer = LeaseRenderer(job)
+
+    def render(_content: object, row: int, _address: str) -> None:
+        if row == 5:
+            os.kill(os.getpid(), signal.SIGKILL)
+        raise RenderError("t.j2", 1, "no message")
+
+    monkeypatch.setattr(renderer.renderer, "render", render)
+    with pytest.raises(DataError, match=r"row 5 of the audience"):
+        renderer.render_first(leases, 6)
 
 
 def test_make_returns_a_message_or_the_reason_for_each_recipient(tmp_path: Path) -> None:
