@@ -2,7 +2,6 @@
 
 from collections.abc import Hashable, Sequence
 from pathlib import Path, PurePosixPath
-from typing import NamedTuple
 
 from msgspec import Struct
 from msgspec.structs import replace
@@ -55,7 +54,7 @@ class Part(Struct, eq=False):
         return Part, ([self.text],)
 
 
-class Message(NamedTuple):
+class Message(Struct, frozen=True):
     """A rendered message to one recipient.
 
     Attributes:

@@ -84,16 +84,16 @@ class MessageLint:
 
     def _describe(self, message: Message) -> _MessageShape | None:
         """Describe what decides about the findings of a message; None if that is all of it."""
-        _, _, subject, html, text, headers, _, language = message
+        subject, html, text = message.subject, message.html_part, message.text_part
         if html is None or text is None or len(subject) > LONG_SUBJECT or _may_have_left_over(subject):
             return None
         html_bytes = len(html.write(self._writer))
         size = self._attached_bytes + 4 * (html_bytes + len(text.write(self._writer)))
         if html_bytes > GMAIL_CLIPS_BYTES or size > LARGEST_MESSAGE:
             return None
-        links = _list_forms(_find_unsubscribe_link(headers)) if self._has_unsubscribe_link else ()
+        links = _list_forms(_find_unsubscribe_link(message.headers)) if self._has_unsubscribe_link else ()
         html_shape, text_shape = self._shapes.describe((html.pieces, text.pieces), links)
-        return language, html_shape, text_shape
+        return message.language, html_shape, text_shape
 
     def _check_texts(self, message: Message) -> Iterator[LintFinding]:
         if len(message.subject) > LONG_SUBJECT:

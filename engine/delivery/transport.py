@@ -1,7 +1,7 @@
 """The interface of a transport: it hands over messages and reports what the answers mean."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple, Protocol, TypeAlias
+from typing import Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -20,7 +20,7 @@ class CallGroup(Struct, frozen=True, eq=False):
     shared_bytes: int
 
 
-class Item(NamedTuple):
+class Item(Struct, frozen=True):
     """A message made ready for its transport; its retries use the same bytes.
 
     Attributes:

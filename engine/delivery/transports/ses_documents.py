@@ -29,7 +29,7 @@ LARGEST_BULK_BYTES = 1_000_000
 LONGEST_DATA = 262_144
 MOST_ENTRIES = 50
 # Headers and tags that differ in each message.
-_UNIQUE = {name: b'{"Name":"%s","Value":%%b}' % name.encode() for name in ("mailrun-row", "List-Unsubscribe")}
+_UNIQUE = {name: b'{"Name":"%s","Value":' % name.encode() for name in ("mailrun-row", "List-Unsubscribe")}
 _MOST_PAIRS = 1000  # headers and tags that are kept
 
 _MOST_TEMPLATES = 8  # that a worker's calls use at the same time, such as one for each language
@@ -240,11 +240,9 @@ def measure_data(entry: bytes) -> int:
 
 
 class _PairWriter(dict[tuple[str, str], bytes]):
-    """Writes headers and tags as names and values; it has those that it has written, up to a limit."""
+    """Writes headers and tags as names and values; as a dictionary, it has those of many messages."""
 
     def __missing__(self, pair: tuple[str, str]) -> bytes:
-        if pair[0] in _UNIQUE:
-            return _UNIQUE[pair[0]] % orjson.dumps(pair[1])
         if len(self) >= _MOST_PAIRS:
             self.clear()
         name, value = pair
@@ -252,7 +250,9 @@ class _PairWriter(dict[tuple[str, str], bytes]):
         return written
 
     def write(self, pairs: Iterable[tuple[str, str]]) -> bytes:
-        return b",".join(map(self.__getitem__, pairs))
+        return b",".join(
+            [_UNIQUE[pair[0]] + orjson.dumps(pair[1]) + b"}" if pair[0] in _UNIQUE else self[pair] for pair in pairs]
+        )
 
 
 def _write_attachment(attachment: Attachment) -> dict[str, str]:

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
+from msgspec.structs import replace
 
 from engine.account.client import Endpoint
 from engine.addresses.mailbox import check_address
@@ -124,7 +125,7 @@ async def send_proofs(  # noqa: PLR0913 - what a proof is of, named one by one
 
 def _mark(message: Message, to: str, campaign: str) -> Message:
     tags = [tag for tag in message.tags if tag[0] not in OWN_TAGS]
-    return message._replace(address=to, subject=f"{MARK}{message.subject}", tags=((PROOF_TAG, campaign), *tags))
+    return replace(message, address=to, subject=f"{MARK}{message.subject}", tags=((PROOF_TAG, campaign), *tags))
 
 
 def check_readers(addresses: Sequence[str]) -> None:

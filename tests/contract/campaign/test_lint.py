@@ -4,6 +4,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from support.campaigns import TOML, write_campaign
 from support.messages import make_message
 
@@ -34,7 +35,7 @@ def change(message: Message, **changes: Any) -> Message:
     for name in {"html", "text"} & changes.keys():
         changes[f"{name}_part"] = None if changes[name] is None else Part([changes.pop(name)])
         changes.pop(name, None)
-    return message._replace(**changes)
+    return replace(message, **changes)
 
 
 def campaign_of(folder: Path, toml: str = MARKETING) -> Campaign:
@@ -134,7 +135,7 @@ def test_inline_images_are_known_and_unused_ones_reported(tmp_path: Path) -> Non
 def test_findings_count_their_messages_and_know_the_first(tmp_path: Path) -> None:
     lint = MessageLint(campaign_of(tmp_path), Envelope("a@b.example", (), (), None))
     for row in (3, 5, 9):
-        lint.check(with_body("<a href='/x'>x</a>")._replace(row=row))
+        lint.check(replace(with_body("<a href='/x'>x</a>"), row=row))
     other = LintFindings()
     other.merge(lint.findings)
     other.merge(lint.findings)
@@ -145,7 +146,7 @@ def test_findings_count_their_messages_and_know_the_first(tmp_path: Path) -> Non
 def test_findings_that_differ_for_every_row_take_bounded_memory(tmp_path: Path) -> None:
     lint = MessageLint(campaign_of(tmp_path), Envelope("a@b.example", (), (), None))
     for row in range(1000):
-        lint.check(with_body(f"<a href='/{row}'>x</a>")._replace(row=row))
+        lint.check(replace(with_body(f"<a href='/{row}'>x</a>"), row=row))
     assert sum(lint.findings.counts.values()) == 1000
     assert len(lint.findings.counts) <= 101
 

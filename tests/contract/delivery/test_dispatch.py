@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
+from msgspec import structs
 from support.clock import START, ClockedStop, VirtualClock
 from support.messages import make_message
 from support.recorded import read_journal
@@ -124,7 +125,7 @@ class Desk:
         dispatcher = self.make_dispatcher(transport, resend=resend, wait_for_quota=wait_for_quota)
         kept: dict[int, Result] = {}
         if await self.gate.admit(len(rows)):
-            items = [ITEM._replace(row=row) for row in rows]
+            items = [structs.replace(ITEM, row=row) for row in rows]
             call = Call(self.lease, items, dict.fromkeys(rows, attempts), set(rows) if doubtful else set())
 
             async def find_due(call: Call) -> Sequence[Item]:
@@ -244,7 +245,7 @@ async def test_calls_that_begin_together_share_a_commit_and_pass_a_few_at_a_time
     """A group of calls that a commit wakes must not compute all at once: other tasks run between them."""
     rows, started, at_once = range(9 * CALLS_TOGETHER), list[int](), list[int]()
     assert await desk.gate.admit(len(rows))
-    calls = [Call(desk.lease, [ITEM._replace(row=row)], {}) for row in rows]
+    calls = [Call(desk.lease, [structs.replace(ITEM, row=row)], {}) for row in rows]
     dispatcher = desk.make_dispatcher(ScriptedTransport(SENT))
     beginning = asyncio.create_task(dispatcher.begin(calls, lambda call: started.append(call.items[0].row)))
     while not beginning.done():
@@ -260,7 +261,7 @@ async def test_calls_that_begin_together_share_a_commit_and_pass_a_few_at_a_time
 
 async def test_calls_that_were_not_started_are_withdrawn_when_cancelled(desk: Desk):
     """What was handed over is in doubt, and nothing else."""
-    calls = [Call(desk.lease, [ITEM._replace(row=row)], {}) for row in range(3 * CALLS_TOGETHER)]
+    calls = [Call(desk.lease, [structs.replace(ITEM, row=row)], {}) for row in range(3 * CALLS_TOGETHER)]
     assert await desk.gate.admit(len(calls))
     started, dispatcher = list[int](), desk.make_dispatcher(ScriptedTransport(SENT))
 

@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 from support.campaigns import make_renderer, render, write_campaign
 
 from engine.campaign.content.templates import compile_content
@@ -36,7 +37,7 @@ def render_html(folder: Path, body: str, row: Mapping[str, object] | None = None
 
 
 def in_text(message: Message) -> tuple[Message, str | None, str | None]:
-    return message._replace(html_part=None, text_part=None), message.html, message.text
+    return replace(message, html_part=None, text_part=None), message.html, message.text
 
 
 def refusal(folder: Path, body: str, name: str = "body.html.j2") -> DataError:

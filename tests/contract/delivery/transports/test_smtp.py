@@ -10,6 +10,7 @@ from typing import cast
 
 import pytest
 import trustme
+from msgspec.structs import replace
 from pydantic import SecretStr
 from support.clock import VirtualClock
 from support.messages import make_message
@@ -219,7 +220,7 @@ async def test_duplicate_reply_is_never_used_for_the_next_message(twice: bytes):
     replies: dict[str, SendReply] = {}
     async with server, transporting(server.sockets[0].getsockname()[1]) as transport:
         for number in map(str, range(6)):
-            replies[number] = await send(transport, MESSAGE._replace(headers=(("X-Number", number),)))
+            replies[number] = await send(transport, replace(MESSAGE, headers=(("X-Number", number),)))
     sent = {number for number, reply in replies.items() if reply.meaning is ReplyMeaning.SENT}
     in_doubt = {number for number, reply in replies.items() if reply.meaning is ReplyMeaning.IN_DOUBT}
     assert sent <= set(accepted) <= sent | in_doubt
