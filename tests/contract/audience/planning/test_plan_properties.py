@@ -318,6 +318,7 @@ def test_every_row_is_read_whatever_ends_the_lines(
 rows_of_anything = st.lists(st.tuples(addresses, texts | st.none(), st.integers(0, 99) | st.none()), max_size=40)
 
 
+@pytest.mark.timeout(300)  # two plans for each example, one in parts of five rows
 @thorough
 @given(
     rows=rows_of_anything,
