@@ -11,6 +11,7 @@ from aiohttp import web
 
 from engine.clock import Clock, SystemClock
 from engine.errors import ConfigurationError
+from engine.http.connections import stop_serving
 from engine.http.guard import RequestGuard, is_loopback_name, make_server
 from engine.sandbox.events.behaviour import Behaviour
 from engine.sandbox.events.envelopes import CERTIFICATE_PATH
@@ -209,7 +210,7 @@ class Sandbox:
         if self._feedback is not None:
             self._feedback.stopping.set()
         if self._runner is not None:
-            await self._runner.cleanup()
+            await stop_serving(self._runner)
             self._runner = None
         if self._feedback is not None:
             self._feedback.close()

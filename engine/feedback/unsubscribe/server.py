@@ -24,7 +24,7 @@ from engine.feedback.unsubscribe.requests import (
     answer_request,
     log_answer,
 )
-from engine.http.connections import ConnectionBounds
+from engine.http.connections import ConnectionBounds, stop_serving
 from engine.http.guard import RequestGuard, make_server
 from engine.workspace import Workspace
 
@@ -71,7 +71,7 @@ async def _serve(
         announce(await _listen(runner, host, port))
         await stopped.wait()
     finally:
-        await runner.cleanup()
+        await stop_serving(runner)
 
 
 async def _listen(runner: web.ServerRunner, host: str, port: int) -> str:

@@ -2,8 +2,9 @@
 
 import asyncio
 import gzip
+import socket
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import pytest
 from aiohttp import web
@@ -13,7 +14,7 @@ from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.feedback.unsubscribe.pages import UnsubscribePages
 from engine.feedback.unsubscribe.requests import MOST_BODY_BYTES
 from engine.feedback.unsubscribe.server import LinkServer
-from engine.http.connections import ConnectionBounds
+from engine.http.connections import ConnectionBounds, stop_serving
 from engine.http.guard import RequestGuard, make_server
 
 Handle = Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]
@@ -34,7 +35,7 @@ async def serve(bounds: ConnectionBounds, handle: Handle = greet) -> AsyncIterat
         await web.TCPSite(runner, "127.0.0.1", 0).start()
         yield runner.addresses[0][1]
     finally:
-        await runner.cleanup()
+        await stop_serving(runner)
 
 
 async def ask(port: int, request: bytes = ASK) -> bytes:
@@ -134,3 +135,15 @@ async def test_a_body_is_read_as_far_as_its_bound_and_never_unpacked(is_packed: 
     async with serve(ROOMY, LinkServer(SIGNER, NoOptOuts(), UnsubscribePages()).handle) as port:
         answered = await ask(port, head.encode() + body)
     assert answered.startswith(b"HTTP/1.1 400" if is_packed else b"HTTP/1.1 413")
+
+
+@pytest.mark.parametrize("passes", range(6))
+async def test_connection_accepted_while_the_server_stops_is_closed(passes: int) -> None:
+    with socket.socket() as connected:
+        async with serve(ROOMY) as port:
+            connected.connect(("127.0.0.1", port))
+            for _ in range(passes):
+                await asyncio.sleep(0)
+        connected.setblocking(False)  # noqa: FBT003 - the name says it
+        with suppress(ConnectionResetError):  # it was not accepted
+            assert await asyncio.wait_for(asyncio.get_running_loop().sock_recv(connected, 1), 5) == b""
