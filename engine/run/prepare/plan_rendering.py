@@ -48,8 +48,7 @@ def render_plan(job: RenderJob, leases: Iterable[LeaseRange], *, processes: int)
                 for lease in islice(remaining, 1):
                     waiting.append(pool.submit(_render_in_process, lease))
         except BaseException:  # an error, or a signal: cancel the rest of the rendering
-            for future in waiting:
-                future.cancel()
+            pool.shutdown(wait=False, cancel_futures=True)  # its thread breaks on a future that another one cancels
             for process in multiprocessing.active_children():
                 process.terminate()
             raise
