@@ -95,11 +95,7 @@ def _write_json(text: str) -> bytes:
 
 
 def _write_nested_json(text: str) -> bytes:
-    try:
-        written = orjson.dumps(text)[1:-1]
-    except orjson.JSONEncodeError:
-        text.encode()  # as above
-        raise
+    written = _write_json(text)
     # A JSON text has no other characters to escape; each of its quotes has a backslash before it.
     return written.replace(b"\\", b"\\\\").replace(b'"', b'\\"') if b"\\" in written else written
 

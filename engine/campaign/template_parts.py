@@ -98,8 +98,8 @@ class TemplatePart:
             (pieces,) = lists
             statics: Hashable = pieces[0]
         else:
-            pieces = list(chain.from_iterable(lists))
-            statics = tuple([pieces[0] for pieces in lists])
+            pieces = _flatten(lists)
+            statics = tuple([one[0] for one in lists])
         length, may_be_blank = self._measured.get(statics) or self._measure(statics, pieces)
         if may_be_blank and all(map(_is_blank, pieces)):
             raise RenderError(self.name, None, "it is blank")
@@ -117,7 +117,7 @@ class TemplatePart:
         Raises:
             RenderError: as in render.
         """
-        pieces = list(chain.from_iterable(self._read(names)))
+        pieces = _flatten(self._read(names))
         self._refuse_long(pieces)
         return self._write(tidier.tidy(pieces), writer)
 
@@ -148,8 +148,7 @@ class TemplatePart:
         """
         if self._fixed is not None:
             return self._fixed
-        lists = self._read(names)
-        pieces = lists[0] if len(lists) == 1 else list(chain.from_iterable(lists))
+        pieces = _flatten(self._read(names))
         self._refuse_long(pieces)
         text = "".join(pieces)
         if not may_be_blank and _is_blank(text):
@@ -243,6 +242,10 @@ class VariantParts:
     def list_parts(self) -> "list[TemplatePart]":
         """List the parts that have a template."""
         return [part for part in (self.html, self._text, self._derived, self.subject) if part is not None]
+
+
+def _flatten(lists: list[list[str]]) -> list[str]:
+    return lists[0] if len(lists) == 1 else list(chain.from_iterable(lists))
 
 
 def _is_blank(text: str) -> bool:

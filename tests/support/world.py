@@ -332,8 +332,8 @@ def wait_until(condition: Callable[[], bool], process: subprocess.Popen[str] | N
     pause, deadline = Event(), time.monotonic() + LONGEST_SECONDS
     while not condition():
         if time.monotonic() > deadline:
-            told = "" if process is None else _abort(process)
-            raise AssertionError(f"the other process did not reach the expected state. {told}")
+            state = "" if process is None else _abort(process)
+            raise AssertionError(f"the other process did not reach the expected state. {state}")
         pause.wait(0.002)
 
 

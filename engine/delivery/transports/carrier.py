@@ -16,7 +16,15 @@ from time import monotonic
 from typing import Any
 
 from engine.delivery.pacing.concurrency import MOST
-from engine.delivery.transports.connection import ANSWER_SECONDS, Connection, InDoubtError, NeverSentError, Take
+from engine.delivery.transports.connection import (
+    ANSWER_SECONDS,
+    CLOSED,
+    Connection,
+    InDoubtError,
+    NeverSentError,
+    Take,
+    take_into,
+)
 from engine.delivery.transports.http_answer import HttpAnswer
 from engine.delivery.transports.idle_connections import QUIET_SECONDS, IdleConnections
 from engine.delivery.transports.socket_state import EndedUnread, connect
@@ -27,7 +35,6 @@ NAMES_SECONDS = 30.0  # AWS recommends at most 60 s of DNS caching
 SESSION_SECONDS = 60.0  # how long one TLS session is continued; servers issue them for hours
 _SWEEP_SECONDS = 0.5
 _HANDSHAKE_BYTES = 65_536
-_ENDED = "the server closed the connection before it answered"
 
 Address = tuple[int, Any]  # the family, and what `connect` takes
 
@@ -44,7 +51,7 @@ class Carrier:
         tls: None for plain HTTP.
         connect_seconds: for the name, TCP and TLS together.
         most_open: from so many connections on, one is used again at once.
-        quiet_seconds: how long one must have been idle before it is used again, by a server that is not trusted.
+        quiet_seconds: how long one must have been idle before it is used again.
     """
 
     host: str
@@ -146,14 +153,7 @@ class Carrier:
 
     async def _post_on(self, connection: Connection, head: bytes, body: bytes) -> HttpAnswer:
         answered: asyncio.Future[HttpAnswer] = self.loop.create_future()
-
-        def take(answer: HttpAnswer | Exception) -> None:
-            if isinstance(answer, Exception):
-                answered.set_exception(answer)
-            else:
-                answered.set_result(answer)
-
-        self._request(connection, head, body, take)
+        self._request(connection, head, body, take_into(answered))
         try:
             return await answered
         except asyncio.CancelledError:
@@ -166,7 +166,7 @@ class Carrier:
         The server closed it in that instant; a new one shows whether the server can be reached.
         """
         if isinstance(error, EndedUnread) and not await error.is_proven():
-            raise InDoubtError(_ENDED) from None
+            raise InDoubtError(CLOSED) from None
         return await self._post_on_new(head, body)
 
     async def _post_on_new(self, head: bytes, body: bytes) -> HttpAnswer:
@@ -174,7 +174,7 @@ class Carrier:
             return await self._post_on(await self._connect(), head, body)
         except EndedUnread as ended:
             if not await ended.is_proven():
-                raise InDoubtError(_ENDED) from None
+                raise InDoubtError(CLOSED) from None
             raise NeverSentError(f"{self.host}:{self.port} had closed the connection") from None
 
     def give_back(self, connection: Connection, *, keep: bool) -> None:
@@ -194,10 +194,6 @@ class Carrier:
     def note_closed(self, idle_seconds: float) -> None:
         """Record after what idle time the server closed a connection."""
         self._idle.note_closed(idle_seconds)
-
-    def note_broken(self) -> None:
-        """Record that the server ended a connection without notice."""
-        self._idle.note_broken()
 
     def forget(self, connection: Connection) -> None:
         """Drop a connection that is gone."""

@@ -17,11 +17,23 @@ from engine.delivery.transports.tls_stream import TlsStream
 ANSWER_SECONDS = 30.0  # from writing the request to the end of its answer; SES answers in well under a second
 _READ_BYTES = 65_536
 _MOST_READS = 8  # of what arrived while a connection was idle: two tickets and an end are three
-_CLOSED = "the server closed the connection before it answered"
+CLOSED = "the server closed the connection before it answered"
 
 
 Take: TypeAlias = Callable[[HttpAnswer | Exception], None]
 """Receives the answer to a request, or NeverSentError, InDoubtError or EndedUnread."""
+
+
+def take_into(answered: "asyncio.Future[HttpAnswer]") -> Take:
+    """Return a function that ends a future with an answer or a failure."""
+
+    def take(answer: HttpAnswer | Exception) -> None:
+        if isinstance(answer, Exception):
+            answered.set_exception(answer)
+        else:
+            answered.set_result(answer)
+
+    return take
 
 
 class NeverSentError(Exception):
@@ -50,9 +62,6 @@ class Pool(Protocol):
 
     def note_closed(self, idle_seconds: float) -> None:
         """Record after what idle time the server closed a connection."""
-
-    def note_broken(self) -> None:
-        """Record that the server ended a connection without notice."""
 
     def note_session(self, tls: TlsStream) -> None:
         """Record that a TLS connection has its session, which the next connection may continue."""
@@ -221,16 +230,14 @@ class Connection:
             if self._reader.complete:
                 self._take_read(self._reader)
                 return
-        self._pool.note_broken()
         state = read_state(self._socket)
         if state is not None and self._has_acknowledged_nothing():  # in this order: it had not when the state was read
             self._fail(EndedUnread(self._socket.dup(), state))
         else:
-            self.fail(_CLOSED)
+            self.fail(CLOSED)
 
     def _lose(self, error: OSError) -> None:
         """End the call that is under way after an error of the socket, or of TLS."""
-        self._pool.note_broken()
         if self._taken:
             self.fail(f"the connection was lost: {error}")
         else:

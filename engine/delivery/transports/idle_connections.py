@@ -1,8 +1,7 @@
 """The kept connections that carry no call, and when one of them may carry the next.
 
 A server that closes a connection after its answer, or that answers twice, shows it soon: a connection is used again
-only after it was quiet for a moment. A server that has shown nothing of the kind for many answers is trusted: the
-moment is shorter, so that a steady run needs few connections. What it does wrong ends the trust.
+only after it was quiet for a moment.
 """
 
 from collections import deque
@@ -14,8 +13,6 @@ from engine.delivery.transports.connection import Connection
 
 IDLE_SECONDS = 12.0  # AWS closes idle connections after 20 s; using one in that instant would leave a call in doubt
 QUIET_SECONDS = 0.05  # a server that closes after its answer, or answers twice, shows it by then
-TRUSTED_QUIET_SECONDS = 0.005  # once so many answers in a row were followed by nothing for QUIET_SECONDS:
-TRUSTED_ANSWERS = 1_000
 SHORT_SECONDS = 0.25  # a server that closes a connection sooner is given twice the time to show it
 LEARNED_SECONDS = 60.0  # how long it is remembered after how much idling the server closed a connection
 
@@ -26,22 +23,19 @@ class IdleConnections(Struct):
     So as few as possible are in use, and the others are closed when they have been idle for too long.
 
     Attributes:
-        quiet_seconds: how long one must have been idle before it is used again, by a server that is not trusted.
+        quiet_seconds: how long one must have been idle before it is used again.
     """
 
     quiet_seconds: float = QUIET_SECONDS
     _young: deque[Connection] = field(default_factory=deque)  # both in the order in which they became idle
     _quiet: deque[Connection] = field(default_factory=deque)
-    _well_ended: int = 0  # answers in a row that were followed by nothing
     _learned_quiet_seconds: float = 0.0  # this and the next are adjusted to the server
     _longest_seconds: float = field(default_factory=lambda: IDLE_SECONDS)
     _learned_at: float = float("inf")
 
     @property
     def _needed_seconds(self) -> float:
-        is_trusted = self._well_ended >= TRUSTED_ANSWERS
-        quiet = min(self.quiet_seconds, TRUSTED_QUIET_SECONDS) if is_trusted else self.quiet_seconds
-        return max(quiet, self._learned_quiet_seconds)
+        return max(self.quiet_seconds, self._learned_quiet_seconds)
 
     def __len__(self) -> int:
         return len(self._young) + len(self._quiet)
@@ -97,16 +91,11 @@ class IdleConnections(Struct):
         """Record after what idle time the server closed a connection: no other one is used at about that age."""
         self._learned_at = monotonic()
         if idle_seconds < SHORT_SECONDS:
-            self.note_broken()
             self._learned_quiet_seconds = max(self._learned_quiet_seconds, 2 * idle_seconds)
+            self._young.extendleft(reversed(self._quiet))
+            self._quiet.clear()
         else:
             self._longest_seconds = min(self._longest_seconds, idle_seconds / 2)
-
-    def note_broken(self) -> None:
-        """Record that the server ended a connection without notice: it is not trusted."""
-        self._well_ended = 0
-        self._young = deque([*self._quiet, *self._young])
-        self._quiet.clear()
 
     def _sort(self, now: float) -> None:
         """Find those that have been quiet for long enough."""
@@ -116,7 +105,6 @@ class IdleConnections(Struct):
         quiet_since = now - self._needed_seconds
         while self._young and self._young[0].idle_since <= quiet_since:
             self._quiet.append(self._young.popleft())
-            self._well_ended += 1
 
     def _is_stale(self, connection: Connection, now: float) -> bool:
         stated = connection.idle_seconds

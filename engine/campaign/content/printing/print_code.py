@@ -44,9 +44,9 @@ class PrintCodeGenerator(CodeGenerator):
 
     def visit_Template(self, node: nodes.Template, frame: Frame | None = None) -> None:  # noqa: N802 - Jinja's visitor finds it by this name
         """Write a template, and after it what its functions read: filters, static text and Jinja's common names."""
-        for name in _of_template(node, nodes.Filter):
+        for name in _list_names(node, nodes.Filter):
             self.filters[name] = self.temporary_identifier()
-        for name in _of_template(node, nodes.Test):
+        for name in _list_names(node, nodes.Test):
             self.tests[name] = self.temporary_identifier()
         super().visit_Template(node, frame)
         super().pull_dependencies([node, *(part for block in node.find_all(nodes.Block) for part in block.body)])
@@ -189,5 +189,5 @@ def _find_label(node: nodes.Expr, frame: Frame) -> str | None:
     return None if frame.eval_ctx.volatile else find_printed_label(node)
 
 
-def _of_template(tree: nodes.Template, kind: type[nodes.Filter] | type[nodes.Test]) -> list[str]:
+def _list_names(tree: nodes.Template, kind: type[nodes.Filter] | type[nodes.Test]) -> list[str]:
     return sorted({node.name for node in tree.find_all(kind)})

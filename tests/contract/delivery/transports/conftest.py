@@ -6,6 +6,7 @@ from collections.abc import Callable, Mapping
 import pytest
 
 from engine.delivery.transports.carrier import Carrier
+from engine.delivery.transports.connection import take_into
 from engine.delivery.transports.http_answer import HttpAnswer
 from engine.system.event_loop import make_loop
 
@@ -25,14 +26,7 @@ def both_ways(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -
 
     async def begin(carrier: Carrier, head: bytes, body: bytes) -> HttpAnswer:
         answered: asyncio.Future[HttpAnswer] = carrier.loop.create_future()
-
-        def take(answer: HttpAnswer | Exception) -> None:
-            if isinstance(answer, Exception):
-                answered.set_exception(answer)
-            else:
-                answered.set_result(answer)
-
-        return await answered if carrier.begin(head, body, take) else await post(carrier, head, body)
+        return await answered if carrier.begin(head, body, take_into(answered)) else await post(carrier, head, body)
 
     if request.param == "begin":
         monkeypatch.setattr(Carrier, "post", begin)
