@@ -58,7 +58,7 @@ def test_a_connection_is_used_again_when_it_was_quiet_for_a_moment(clock: Clock)
     assert 0.05 <= seconds_until_used(IdleConnections(), clock) <= 0.05 + STEP
 
 
-def test_one_that_was_quiet_waits_again_once_the_server_closes_another_later(clock: Clock):
+def test_one_that_was_quiet_waits_again_once_another_is_closed_later(clock: Clock):
     idle = IdleConnections()
     kept = add(idle)
     clock.now += 0.1
