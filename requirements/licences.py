@@ -90,7 +90,7 @@ def judge(name: str, *, expression: str | None, text: str | None, classifiers: l
         return str(_parse(name, expression))
     if text and (known := _TEXTS.get(text.strip().lower())):
         return known
-    named = {_TEXTS.get(one.lower()) or (_tell_bsd(files) if one == "BSD License" else None) for one in classifiers}
+    named = {_TEXTS.get(one.lower()) or _tell_by_text(one, files) for one in classifiers}
     if not named or None in named:
         stated = " ".join((text or "").split())[:60] or ", ".join(classifiers) or "nothing"
         raise LicenceError(f"{name}: the licence is unknown (the package states: {stated})")
@@ -131,6 +131,15 @@ def _is_allowed(parsed: LicenseSymbol) -> bool:
     if isinstance(parsed, licensing.OR):
         return any(map(_is_allowed, parsed.args))
     return not isinstance(parsed, LicenseWithExceptionSymbol) and parsed.key in ALLOWED
+
+
+def _tell_by_text(classifier: str, files: str) -> str | None:
+    """Tell the licence by its text, where a classifier names a family, or only says that Debian accepts it."""
+    if classifier == "BSD License":
+        return _tell_bsd(files)
+    if classifier == "DFSG approved" and "Altered source versions must be plainly marked" in " ".join(files.split()):
+        return "Zlib"
+    return None
 
 
 def _tell_bsd(files: str) -> str | None:

@@ -18,6 +18,7 @@ from botocore.credentials import Credentials
 from msgspec import Struct
 
 from engine.account.credentials import SpacedCredentials
+from engine.account.permissions import explain_denied, is_denied
 from engine.account.session import make_session
 from engine.errors import ConfigurationError, MailrunError, ServiceError, docs_page
 from engine.on_demand import OnDemand
@@ -31,7 +32,7 @@ READ_TIMEOUT_SECONDS = 20  # of silence; SES answers in well under a second
 # Every call but sends is limited to one a second for the whole account, and is safe to retry.
 CONTROL_PLANE_RETRIES = {"total_max_attempts": 4, "mode": "standard"}
 
-_CONTROL_PLANE = Config(
+CONTROL_PLANE = Config(
     connect_timeout=CONNECT_TIMEOUT_SECONDS, read_timeout=READ_TIMEOUT_SECONDS, retries={**CONTROL_PLANE_RETRIES}
 )
 NO_PROXIES = Config(proxies={})  # the embedded sandbox is on this machine, where no proxy can reach it
@@ -137,8 +138,8 @@ def _open(endpoint: Endpoint | None) -> tuple[Any, Any]:
     session = make_session()
     with refuse_bad_endpoint("sesv2"):
         if endpoint is None:
-            return session.create_client("sesv2", config=_CONTROL_PLANE), session.get_credentials()
-        config, given = _CONTROL_PLANE.merge(NO_PROXIES), give_endpoint(endpoint)
+            return session.create_client("sesv2", config=CONTROL_PLANE), session.get_credentials()
+        config, given = CONTROL_PLANE.merge(NO_PROXIES), give_endpoint(endpoint)
         keys = Credentials(endpoint.access_key_id, endpoint.secret_access_key)
         return session.create_client("sesv2", config=config, **given), keys
 
@@ -212,7 +213,7 @@ def _read_account_id(region: str) -> str:
     frozen = None if credentials is None else credentials.get_frozen_credentials()
     if frozen is not None and frozen.account_id:
         return str(frozen.account_id)
-    with closing(session.create_client("sts", config=_CONTROL_PLANE, region_name=region)) as sts:
+    with closing(session.create_client("sts", config=CONTROL_PLANE, region_name=region)) as sts:
         return str(sts.get_caller_identity()["Account"])
 
 
@@ -273,10 +274,10 @@ def _translate_reply(error: botocore.exceptions.ClientError, what: str) -> Mailr
     code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
     if message.lstrip().startswith("<"):  # a proxy's or another server's page
         message = "a web page instead of an answer of SES; the endpoint may be wrong"
-    return ServiceError(
-        f"{what} answered {code}: {message}",
-        where=error.operation_name,
-        remedy=f"check the credentials and their permissions; {docs_page('reference/iam.md')} lists them"
-        if error.response["ResponseMetadata"]["HTTPStatusCode"] in (401, 403)
-        else "fix the cause that the message names, then run the same command again",
-    )
+    if is_denied(code):
+        remedy = f"{explain_denied(error)}; {docs_page('reference/iam.md')} lists what each command needs"
+    elif error.response["ResponseMetadata"]["HTTPStatusCode"] in (401, 403):
+        remedy = f"check the credentials and their permissions; {docs_page('reference/iam.md')} lists them"
+    else:
+        remedy = "fix the cause that the message names, then run the same command again"
+    return ServiceError(f"{what} answered {code}: {message}", where=error.operation_name, remedy=remedy)

@@ -5,14 +5,14 @@ import click
 from engine import __version__
 from engine.cli.declare import Group, refuse_options_that_the_command_lacks
 from engine.cli.options import make_common_options
-from engine.cli.tasks import account, data, feedback, prepare, send, suppress, watch
+from engine.cli.tasks import account, data, feedback, prepare, send, ses, suppress, watch
 
 TASKS = {
     "Prepare": (prepare.init, prepare.plan, prepare.preview, prepare.check, prepare.test),
     "Send": (send.launch, send.work, send.pause, send.resume, send.cancel),
     "Watch": (watch.status, watch.audit, watch.resolve),
     "Feedback": (feedback.events, feedback.inbound, suppress.suppress, feedback.unsubscribe_server),
-    "Account and set-up": (account.sandbox, account.config, account.doctor, account.completion),
+    "Account and set-up": (ses.ses, account.sandbox, account.config, account.doctor, account.completion),
     "Personal data": (data.forget, data.prune),
 }
 

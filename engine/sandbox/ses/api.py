@@ -22,10 +22,6 @@ Operation = Callable[[str, Query, bytes], SandboxReply]  # of the path's paramet
 
 _SEND = ("POST", "/v2/email/outbound-emails")
 _SEND_BULK = ("POST", "/v2/email/outbound-bulk-emails")
-_WITH_NAME = re.compile(
-    r"(/v2/email/(?:identities|configuration-sets|suppression/addresses|import-jobs))/([^/]+)"
-    r"(/sending|/event-destinations)?(?:(?<=/event-destinations)/([^/]+))?"
-)
 
 
 class Api:
@@ -72,6 +68,7 @@ class Api:
             ("GET", suppressed + "/*"): self._get_suppressed,
             ("DELETE", suppressed + "/*"): self._delete_suppressed,
         }
+        self._patterns = [(path, _compile(path)) for path in dict.fromkeys(path for _, path in self._operations)]
 
     @property
     def routes(self) -> tuple[tuple[str, str], ...]:
@@ -95,11 +92,18 @@ class Api:
         if (method, target) == _SEND_BULK:
             return self._sending.send_bulk_email(body, region)
         path, _, query = target.partition("?")
-        pattern, parameter = _generalise(path.rstrip("/"))
+        pattern, parameter = self._find_pattern(path.rstrip("/"))
         operation = self._operations.get((method, pattern))
         if operation is None:
             raise ApiError("UnknownOperationException", f"{method} {path} is not an operation.", status=404)
         return operation(parameter, parse_qs(query), body)
+
+    def _find_pattern(self, path: str) -> tuple[str, str]:
+        """Return the pattern of a path, and the names in it, with a slash between two; a path without names first."""
+        for pattern, expression in sorted(self._patterns, key=lambda known: known[0].count("*")):
+            if match := expression.fullmatch(path):
+                return pattern, "/".join(map(unquote, match.groups()))
+        return path, ""
 
     def _get_account(self, _: str, __: Query, ___: bytes) -> SandboxReply:
         return result(self._account.document())
@@ -221,19 +225,9 @@ class Api:
         return result({})
 
 
-def _generalise(path: str) -> tuple[str, str]:
-    """Return a path with `*` in place of the names in it, and the names, with a slash between two.
-
-    >>> _generalise("/v2/email/identities/a%40b.example")
-    ('/v2/email/identities/*', 'a@b.example')
-    """
-    match = _WITH_NAME.fullmatch(path)
-    if match is None:
-        return path, ""
-    pattern = f"{match[1]}/*{match[3] or ''}"
-    if match[4] is None:
-        return pattern, unquote(match[2])
-    return f"{pattern}/*", f"{unquote(match[2])}/{unquote(match[4])}"
+def _compile(pattern: str) -> re.Pattern[str]:
+    """Return the expression that finds the names in a path; `*` in the pattern stands for one."""
+    return re.compile("([^/]+)".join(map(re.escape, pattern.split("*"))))
 
 
 def _date_in(query: Query, member: str) -> datetime | None:
