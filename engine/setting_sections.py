@@ -2,7 +2,7 @@
 
 import json
 import re
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
 
@@ -163,6 +163,57 @@ def _divide_names(names: Any) -> Any:
 
 
 _HostNames = Annotated[tuple[str, ...], BeforeValidator(_divide_names), AfterValidator(_check_host_names)]
+
+
+class SesSettings(BaseModel):
+    """What `mailrun ses setup` makes of the SES account. Options of the command override it."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    domain: str = Field(default="", description="domain that mail is sent from, such as acme.example")
+    mail_from: str = Field(
+        default="bounce",
+        description="subdomain for the envelope sender (MAIL FROM): bounce is bounce.DOMAIN. Use it for nothing else",
+    )
+    mail_from_failure: Literal["use_default", "reject"] = Field(
+        default="use_default",
+        description="while the MX record of MAIL FROM is missing: send through amazonses.com, or reject the message",
+    )
+    dkim_selector: str = Field(
+        default="",
+        description="selector of your own DKIM key, which the setup generates (BYODKIM). Default: Easy DKIM of SES",
+    )
+    dmarc: str = Field(
+        default="", description="DMARC record, such as v=DMARC1; p=none; rua=mailto:dmarc@acme.example. Default: advice"
+    )
+    configuration_set: str = Field(
+        default="mailrun", description="configuration set, which becomes the default of the domain"
+    )
+    tls: Literal["require", "optional"] | None = Field(
+        default=None,
+        description="whether SES delivers over TLS only. Default: as it is; a new configuration set has optional",
+    )
+    pool: str = Field(default="", description="pool of dedicated IP addresses. Default: as it is")
+    tracking_domain: str = Field(
+        default="", description="domain of the links and pixels that count clicks and opens. Default: as it is"
+    )
+    events: Literal["sqs", "eventbridge", "firehose"] | None = Field(
+        default=None, description="how events are published: for events pull (sqs, eventbridge) or import (firehose)"
+    )
+    events_name: str = Field(default="mailrun-events", description="name of the queue, topic, rule or stream of events")
+    events_bucket: str = Field(
+        default="", description="bucket that Firehose writes events to. Default: mailrun-events-ACCOUNT-REGION"
+    )
+    inbound: bool = Field(default=False, description="whether SES receives mail for inbound pull")
+    inbound_domain: str = Field(
+        default="inbound", description="subdomain that receives mail: inbound is inbound.DOMAIN"
+    )
+    inbound_name: str = Field(
+        default="mailrun-inbound", description="name of the queue, topic and receipt rule of received mail"
+    )
+    inbound_bucket: str = Field(
+        default="", description="bucket of received mail. Default: mailrun-inbound-ACCOUNT-REGION"
+    )
 
 
 class SandboxAccessSettings(BaseModel):

@@ -17,6 +17,7 @@ from engine.setting_sections import (
     EventsSettings,
     InboundSettings,
     SandboxAccessSettings,
+    SesSettings,
     SuppressionSettings,
     UnsubscribePageSettings,
     UnsubscribeServerSettings,
@@ -79,6 +80,7 @@ class Settings(BaseModel):
     limits: ReadLimits = ReadLimits()
     unsubscribe_page: UnsubscribePageSettings = UnsubscribePageSettings()
     unsubscribe_server: UnsubscribeServerSettings = UnsubscribeServerSettings()
+    ses: SesSettings = SesSettings()
     sandbox: SandboxAccessSettings = SandboxAccessSettings()
 
     @field_validator("store", "scratch", "ledger", mode="before")

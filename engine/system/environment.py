@@ -35,7 +35,7 @@ def check_environment(environment: Mapping[str, str], settings: Collection[str])
             raise ConfigurationError(
                 f"{escape_undecodable(name)} is not a setting",
                 where="the environment",
-                remedy=nearest(name, list(settings)),
+                remedy=nearest(name, [one for one in settings if one.startswith(f"{name}_")] or list(settings)),
             )
         if escape_undecodable(value) != value:
             raise ConfigurationError(
