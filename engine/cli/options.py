@@ -11,6 +11,7 @@ import click
 from engine.on_demand import OnDemand
 
 _UNITS = {"d": "days", "w": "weeks", "h": "hours", "m": "minutes"}
+_OCTETS = 4  # of an IPv4 address
 
 complete_campaign = OnDemand("engine.cli.completion.campaigns:complete_campaign")
 complete_path = OnDemand("engine.cli.completion.campaigns:complete_path")
@@ -160,6 +161,20 @@ class Age(click.ParamType[timedelta]):
         if found is None:
             self.fail(f"invalid {self.name}: {value}; write it as {self.examples}", param, ctx)
         return timedelta(**{_UNITS[found[2]]: int(found[1])})
+
+
+class IpAddress(click.ParamType[str]):
+    """An IPv4 address."""
+
+    name = "address"
+
+    def convert(self, value: object, param: click.Parameter | None, ctx: click.Context | None) -> str:
+        """Read it."""
+        parts = str(value).split(".")
+        are_octets = all(re.fullmatch(r"0|[1-9][0-9]{0,2}", part) and int(part) < 256 for part in parts)
+        if len(parts) != _OCTETS or not are_octets:
+            self.fail(f"invalid address: {value}; write it as 198.51.100.7", param, ctx)
+        return str(value)
 
 
 class Wait(Age):

@@ -30,6 +30,7 @@ from engine.sandbox.ses.configuration_sets import ConfigurationSets
 from engine.sandbox.ses.identities import Identities
 from engine.sandbox.ses.import_jobs import ImportJobs, make_fetch
 from engine.sandbox.ses.limits import RateBucket, RollingQuota
+from engine.sandbox.ses.pools import DedicatedAddresses
 from engine.sandbox.ses.sending import SandboxSending
 from engine.sandbox.ses.simulator import is_simulator
 from engine.sandbox.sqs.sqs import TARGET, queue_url, sqs_error
@@ -59,6 +60,7 @@ class SandboxSettings:
         production_access: False is an account in the SES sandbox, which may send to verified recipients only.
         identities: verified addresses and domains; None means that all are verified.
         configuration_sets: those that exist; None means that every name exists.
+        dedicated_addresses: IPv4; they begin warmed up and in the default pool.
         latency_seconds: how long each reply of the API is delayed.
         credentials: access key ids and their secrets; random by default.
         token: required by the inbox and the control endpoint; random by default.
@@ -79,6 +81,7 @@ class SandboxSettings:
     production_access: bool = True
     identities: tuple[str, ...] | None = None
     configuration_sets: tuple[str, ...] | None = None
+    dedicated_addresses: tuple[str, ...] = ()
     latency_seconds: float = 0.0
     credentials: Mapping[str, str] = field(default_factory=make_credentials, repr=False)
     token: str = field(default_factory=make_token, repr=False)
@@ -325,6 +328,7 @@ def _account_of(settings: SandboxSettings, clock: Clock) -> SandboxAccount:
         quota=RollingQuota(settings.max_24_hour_send, clock),
         identities=Identities(settings.identities),
         configuration_sets=ConfigurationSets(settings.configuration_sets),
+        dedicated=DedicatedAddresses(settings.dedicated_addresses),
         production_access=settings.production_access,
         clock=clock,
     )

@@ -30,6 +30,7 @@ def sandbox(  # noqa: PLR0913 - one for each option
     latency: float,
     no_production_access: bool,
     identities: tuple[str, ...],
+    dedicated_addresses: tuple[str, ...],
     behaviour: Path | None,
     envelope: str | None,
     firehose: Path | None,
@@ -53,6 +54,7 @@ def sandbox(  # noqa: PLR0913 - one for each option
         max_24_hour_send=UNLIMITED if quota is None else quota,
         production_access=not no_production_access,
         identities=identities or None,
+        dedicated_addresses=dedicated_addresses,
         latency_seconds=latency,
         credentials={
             access_key or access.access_key or make_access_key_id(): (

@@ -5,6 +5,7 @@ from pathlib import Path
 import click
 
 from engine.cli.declare import Command, declare
+from engine.cli.options import IpAddress
 from engine.on_demand import OnDemand
 
 sandbox = declare(
@@ -48,6 +49,12 @@ sandbox = declare(
         ["--identity", "identities"],
         multiple=True,
         help="Verified address or domain; repeat for more. Default: all are verified.",
+    ),
+    click.Option(
+        ["--dedicated-ip", "dedicated_addresses"],
+        multiple=True,
+        type=IpAddress(),
+        help="Dedicated IPv4 address of the account; repeat for more. Default: none.",
     ),
     click.Option(
         ["--behaviour"],

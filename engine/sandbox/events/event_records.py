@@ -11,6 +11,7 @@ from hashlib import blake2b
 from typing import Any, NamedTuple
 
 from engine.sandbox.events.behaviour import Behaviour, Fate
+from engine.sandbox.ses.pools import SHARED_ADDRESS
 
 ACCOUNT_ID = "123456789012"
 REGION = "us-east-1"
@@ -174,12 +175,17 @@ def _list_tags(message: Mapping[str, Any], event: SandboxEvent, domain: str) -> 
     tags["ses:source-ip"] = ["192.0.2.1"]
     tags["ses:from-domain"] = [domain]
     tags["ses:caller-identity"] = ["sandbox"]
-    if event.kind in ("Delivery", "Complaint"):
-        tags["ses:outgoing-ip"] = ["198.51.100.7"]
+    if event.kind in ("Delivery", "Complaint") or (event.kind == "Bounce" and _was_attempted(event)):
+        tags["ses:outgoing-ip"] = [message.get("outgoing_ip") or SHARED_ADDRESS]
     tags["ses:source-tls-version"] = ["TLSv1.3"]
     for name, value in message["tags"].items():
         tags[name] = [value]
     return tags
+
+
+def _was_attempted(event: SandboxEvent) -> bool:
+    """Return whether a bounced message left: not where a suppression list stopped it."""
+    return "Suppress" not in (event.fate.bounce or ("", ""))[1]
 
 
 def _feedback_id(message: Mapping[str, Any], event: SandboxEvent) -> str:

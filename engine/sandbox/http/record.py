@@ -89,6 +89,7 @@ def line_of(
         "to": draft.recipients,
         "tags": draft.tags,
         "configuration_set": draft.configuration_set,
+        "outgoing_ip": draft.outgoing_ip,
         "fate": fate,
         "on_suppression_list": on_list or {},
         "detail": content.failure,

@@ -8,6 +8,7 @@ from engine.sandbox.http.replies import ApiError, message_rejected, quota_exceed
 from engine.sandbox.ses.configuration_sets import ConfigurationSets
 from engine.sandbox.ses.identities import Identities
 from engine.sandbox.ses.limits import RateBucket, RollingQuota, SlidingSecond
+from engine.sandbox.ses.pools import DedicatedAddresses
 from engine.sandbox.ses.simulator import fate_of, is_simulator
 from engine.sandbox.ses.suppression import SandboxSuppressionList
 
@@ -25,6 +26,7 @@ class SandboxAccount:
         configuration_sets: what may be sent through.
         production_access: False puts the account into sandbox mode.
         clock: time, for the statistics.
+        dedicated: its dedicated IP addresses and pools; None for none.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only, one per part of an account
@@ -36,12 +38,14 @@ class SandboxAccount:
         configuration_sets: ConfigurationSets,
         production_access: bool,
         clock: Clock,
+        dedicated: DedicatedAddresses | None = None,
     ) -> None:
         self.bucket = bucket
         self.quota = quota
         self.identities = identities
         self.configuration_sets = configuration_sets
         self.suppression = SandboxSuppressionList()
+        self.dedicated = dedicated or DedicatedAddresses()
         self.production_access = production_access
         self.sending_enabled = True
         self.enforcement_status = "HEALTHY"
@@ -92,6 +96,11 @@ class SandboxAccount:
         self.quota.add(real)
         return fate_of(recipients, suppressed=self.suppression.lowered)
 
+    def choose_outgoing(self, configuration_set: str | None, recipients: Sequence[str]) -> str:
+        """Return the IP address that a message leaves from: of its configuration set's pool."""
+        options = {} if configuration_set is None else self.configuration_sets.get(configuration_set)
+        return self.dedicated.choose(options.get("DeliveryOptions", {}).get("SendingPoolName"), recipients)
+
     def throttle(self) -> ApiError:
         """Count a throttled call and return its error."""
         self.throttled_calls += 1
@@ -106,7 +115,7 @@ class SandboxAccount:
     def document(self) -> dict[str, Any]:
         """Return the document of GetAccount."""
         return {
-            "DedicatedIpAutoWarmupEnabled": False,
+            "DedicatedIpAutoWarmupEnabled": self.dedicated.auto_warmup,
             "EnforcementStatus": self.enforcement_status,
             "ProductionAccessEnabled": self.production_access,
             "SendQuota": {

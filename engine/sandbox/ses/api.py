@@ -14,6 +14,7 @@ from engine.sandbox.ses.identities import kind_of
 from engine.sandbox.ses.import_jobs import ImportJobs
 from engine.sandbox.ses.members import optional, required
 from engine.sandbox.ses.paging import page_of, read_page_request
+from engine.sandbox.ses.pool_routes import PoolOperations
 from engine.sandbox.ses.sending import SandboxSending, parse_request
 from engine.sandbox.ses.suppression import REASONS
 
@@ -67,6 +68,7 @@ class Api:
             ("GET", suppressed): self._list_suppressed,
             ("GET", suppressed + "/*"): self._get_suppressed,
             ("DELETE", suppressed + "/*"): self._delete_suppressed,
+            **PoolOperations(account.dedicated).routes(),
         }
         self._patterns = [(path, _compile(path)) for path in dict.fromkeys(path for _, path in self._operations)]
 

@@ -44,6 +44,7 @@ class Draft(Struct):
         sender: the From, as it was given.
         sender_address: the address in it.
         recipients: the addresses of To, Cc and Bcc.
+        outgoing_ip: that it leaves from; empty until it is accepted.
     """
 
     operation: str
@@ -54,3 +55,4 @@ class Draft(Struct):
     tags: dict[str, str]
     configuration_set: str | None
     content: DraftContent
+    outgoing_ip: str = ""

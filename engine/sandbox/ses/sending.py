@@ -111,6 +111,7 @@ class SandboxSending:
         on_list = self._account.suppression.reasons_of(draft.recipients)
         at = self._clock.now()
         message_id = new_message_id(at)
+        draft.outgoing_ip = self._account.choose_outgoing(draft.configuration_set, draft.recipients)
         if draft.content.failure:
             fate = "rendering_failure"
         self._record.append(draft, message_id=message_id, at=at, fate=fate, on_list=on_list)

@@ -80,6 +80,7 @@ def test_send_email_is_recorded_as_the_recipient_sees_it(ses: Any, folder: Path)
         "to": ["Ann@b.example", "c@d.example"],
         "tags": {"msg": "01J"},
         "configuration_set": "marketing",
+        "outgoing_ip": "198.51.100.7",
         "fate": "delivered",
         "on_suppression_list": {},
         "detail": "",
