@@ -2,6 +2,7 @@
 
 import json
 import re
+from ipaddress import ip_address
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
@@ -214,6 +215,40 @@ class SesSettings(BaseModel):
     inbound_bucket: str = Field(
         default="", description="bucket of received mail. Default: mailrun-inbound-ACCOUNT-REGION"
     )
+
+
+class DnsSettings(BaseModel):
+    """Which name servers are asked."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    nameservers: tuple[str, ...] = Field(
+        default=(),
+        description="name servers, as IP or IP:PORT (IPv6: [IP]:PORT), tried in order. Default: the system's",
+    )
+
+    @field_validator("nameservers", mode="before")
+    @classmethod
+    def _divide(cls, servers: Any) -> Any:
+        return tuple(servers.replace(",", " ").split()) if isinstance(servers, str) else servers
+
+    @field_validator("nameservers")
+    @classmethod
+    def _are_servers(cls, servers: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := next((one for one in servers if not _is_nameserver(one)), None):
+            raise ValueError(f"{wrong} is not the address of a name server, such as 192.0.2.53 or 127.0.0.1:5353")
+        return servers
+
+
+def _is_nameserver(text: str) -> bool:
+    in_brackets = re.fullmatch(r"\[([0-9A-Fa-f:.]+)\](?::(\d{1,5}))?", text)
+    with_port = re.fullmatch(r"([0-9.]+):(\d{1,5})", text)
+    host, port = (in_brackets or with_port or re.match(r"(.*)()", text)).groups()  # type: ignore[union-attr]
+    try:
+        ip_address(host)
+    except ValueError:
+        return False
+    return 0 < int(port or 53) < 1 << 16
 
 
 class SandboxAccessSettings(BaseModel):

@@ -14,6 +14,7 @@ from engine.locations import check_ledger, check_store, expand_home, find_ledger
 from engine.masking import mask_url, remember_secrets
 from engine.read_limits import ReadLimits
 from engine.setting_sections import (
+    DnsSettings,
     EventsSettings,
     InboundSettings,
     SandboxAccessSettings,
@@ -76,6 +77,7 @@ class Settings(BaseModel):
     unsubscribe_keys_file: Path | None = Field(default=None, description="file with such keys, one per line")
     events: EventsSettings = EventsSettings()
     inbound: InboundSettings = InboundSettings()
+    dns: DnsSettings = DnsSettings()
     suppression: SuppressionSettings = SuppressionSettings()
     limits: ReadLimits = ReadLimits()
     unsubscribe_page: UnsubscribePageSettings = UnsubscribePageSettings()
