@@ -180,7 +180,7 @@ class Sandbox:
         )
         access_key_id, secret = next(iter(settings.credentials.items()))
         jobs = ImportJobs(self._account.suppression, make_fetch(settings.s3_endpoint, access_key_id, secret))
-        self._api = Api(account=self._account, sending=sending, clock=self._clock, jobs=jobs)
+        self._api = Api(account=self._account, sending=sending, clock=self._clock, jobs=jobs, faults=self._faults)
         try:
             self._url = await self._listen()
         except OSError as problem:

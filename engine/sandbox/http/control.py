@@ -18,6 +18,7 @@ STATE_PATH = "/_sandbox/state"
 FAULTS_PATH = "/_sandbox/faults"
 BEHAVIOUR_PATH = "/_sandbox/behaviour"
 FIREHOSE_PATH = "/_sandbox/firehose"
+IDENTITIES_PATH = "/_sandbox/identities"
 
 
 class Latency(Struct):
@@ -49,6 +50,7 @@ class Control:
             ("GET", BEHAVIOUR_PATH): lambda _: self._feedback.behaviour.document(),
             ("PUT", BEHAVIOUR_PATH): self._change_behaviour,
             ("POST", FIREHOSE_PATH): self._write_files,
+            ("PATCH", IDENTITIES_PATH): lambda body: self._account.identities.set_statuses(_parse(body)),
         }
         self._setters: dict[str, Callable[[Any], None]] = {
             "max_send_rate": self._set_rate,

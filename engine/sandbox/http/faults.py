@@ -16,7 +16,9 @@ AFTER = (
     "internal_error_after", "bad_gateway_after", "unavailable_after", "gateway_timeout_after", "drop_after",
     "reset_after", "cut_200", "empty_200", "html_200", "no_answer",
 )  # fmt: skip
-KINDS = BEFORE + AFTER
+# What a call other than a send is answered.
+OF_CALLS = ("deny_call", "throttle_call", "fail_call")
+KINDS = BEFORE + AFTER + OF_CALLS
 _MEMBERS = ("kind", "count", "probability", "after", "match")
 
 
@@ -28,7 +30,8 @@ class SandboxFault(Struct):
         count: how many sends it still affects; None for every one.
         probability: how likely it is for each of these sends.
         after: how many sends it still skips first.
-        match: only sends with this text in a recipient's address; empty for all.
+        match: only sends with this text in a recipient's address, or calls with it in method and path, such as
+            `PUT /v2/email/identities/`; empty for all.
     """
 
     kind: str
@@ -94,8 +97,8 @@ class SandboxFaults:
         """Return the first fault of these kinds that applies to a send, and count it.
 
         Args:
-            kinds: `BEFORE` or `AFTER`.
-            recipients: all addresses of the call.
+            kinds: `BEFORE`, `AFTER` or `OF_CALLS`.
+            recipients: all addresses of a send; method and path of another call.
         """
         if not self._queue:
             return None

@@ -3,14 +3,17 @@
 import re
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 from operator import attrgetter
 from urllib.parse import parse_qs, unquote
 
 from engine.clock import Clock
+from engine.sandbox.http.faults import OF_CALLS, SandboxFaults
 from engine.sandbox.http.replies import ApiError, SandboxReply, bad_request, result
 from engine.sandbox.ses.account import SandboxAccount
 from engine.sandbox.ses.addresses import read_address
-from engine.sandbox.ses.identities import kind_of
+from engine.sandbox.ses.configuration_sets import OPTIONS
+from engine.sandbox.ses.identity_calls import IdentityCalls
 from engine.sandbox.ses.import_jobs import ImportJobs
 from engine.sandbox.ses.members import optional, required
 from engine.sandbox.ses.paging import page_of, read_page_request
@@ -33,30 +36,37 @@ class Api:
         sending: its send operations.
         clock: the wall clock of suppressions.
         jobs: import jobs of the suppression list.
+        faults: of calls that send nothing.
     """
 
-    def __init__(self, *, account: SandboxAccount, sending: SandboxSending, clock: Clock, jobs: ImportJobs) -> None:
+    def __init__(
+        self,
+        *,
+        account: SandboxAccount,
+        sending: SandboxSending,
+        clock: Clock,
+        jobs: ImportJobs,
+        faults: SandboxFaults,
+    ) -> None:
         self._account = account
         self._sending = sending
         self._clock = clock
         self._jobs = jobs
-        identity, cset = "/v2/email/identities", "/v2/email/configuration-sets"
+        self._faults = faults
+        cset = "/v2/email/configuration-sets"
         suppressed = "/v2/email/suppression/addresses"
         # Older botocore lists by GET, newer by POST to another path.
         self._operations: dict[tuple[str, str], Operation] = {
             ("GET", "/v2/email/account"): self._get_account,
             ("PUT", "/v2/email/account/sending"): self._put_account_sending,
-            ("POST", identity): self._create_identity,
-            ("GET", identity): self._list_identities,
-            ("POST", "/v2/email/list-identities"): self._list_identities,
-            ("GET", identity + "/*"): self._get_identity,
-            ("DELETE", identity + "/*"): self._delete_identity,
+            **IdentityCalls(account.identities, account.configuration_sets).operations,
             ("POST", cset): self._create_configuration_set,
             ("GET", cset): self._list_configuration_sets,
             ("POST", "/v2/email/list-configuration-sets"): self._list_configuration_sets,
             ("GET", cset + "/*"): self._get_configuration_set,
             ("DELETE", cset + "/*"): self._delete_configuration_set,
             ("PUT", cset + "/*/sending"): self._put_configuration_set_sending,
+            **{("PUT", f"{cset}/*/{path}"): partial(self._put_options, name) for path, name in OPTIONS.items()},
             ("POST", cset + "/*/event-destinations"): self._create_event_destination,
             ("GET", cset + "/*/event-destinations"): self._list_event_destinations,
             ("PUT", cset + "/*/event-destinations/*"): self._update_event_destination,
@@ -98,6 +108,8 @@ class Api:
         operation = self._operations.get((method, pattern))
         if operation is None:
             raise ApiError("UnknownOperationException", f"{method} {path} is not an operation.", status=404)
+        if (fault := self._faults.take(OF_CALLS, [f"{method} {path}"])) is not None:
+            raise _error_of(fault.kind, f"{method} {path}")
         return operation(parameter, parse_qs(query), body)
 
     def _find_pattern(self, path: str) -> tuple[str, str]:
@@ -112,30 +124,6 @@ class Api:
 
     def _put_account_sending(self, _: str, __: Query, body: bytes) -> SandboxReply:
         self._account.sending_enabled = bool(optional(parse_request(body), "SendingEnabled", bool))
-        return result({})
-
-    def _create_identity(self, _: str, __: Query, body: bytes) -> SandboxReply:
-        return result(self._account.identities.create(required(parse_request(body), "EmailIdentity", str)))
-
-    def _list_identities(self, _: str, query: Query, body: bytes) -> SandboxReply:
-        request = read_page_request(query, parse_request(body))
-        page, more = page_of(self._account.identities.names(), key=str, request=request)
-        listed = [
-            {
-                "IdentityType": kind_of(name),
-                "IdentityName": name,
-                "SendingEnabled": True,
-                "VerificationStatus": "SUCCESS",
-            }
-            for name in page
-        ]
-        return result({"EmailIdentities": listed, **more})
-
-    def _get_identity(self, name: str, _: Query, __: bytes) -> SandboxReply:
-        return result(self._account.identities.get(name))
-
-    def _delete_identity(self, name: str, _: Query, __: bytes) -> SandboxReply:
-        self._account.identities.delete(name)
         return result({})
 
     def _create_configuration_set(self, _: str, __: Query, body: bytes) -> SandboxReply:
@@ -157,6 +145,10 @@ class Api:
     def _put_configuration_set_sending(self, name: str, _: Query, body: bytes) -> SandboxReply:
         enabled = bool(optional(parse_request(body), "SendingEnabled", bool))
         self._account.configuration_sets.set_sending(name, enabled=enabled)
+        return result({})
+
+    def _put_options(self, option: str, name: str, _: Query, body: bytes) -> SandboxReply:
+        self._account.configuration_sets.put_options(name, option, parse_request(body))
         return result({})
 
     def _create_event_destination(self, name: str, _: Query, body: bytes) -> SandboxReply:
@@ -225,6 +217,15 @@ class Api:
     def _delete_suppressed(self, address: str, _: Query, __: bytes) -> SandboxReply:
         self._account.suppression.delete(address)
         return result({})
+
+
+def _error_of(kind: str, call: str) -> ApiError:
+    """Return the error of a fault of a call."""
+    if kind == "throttle_call":
+        return ApiError("TooManyRequestsException", "Rate exceeded", status=429)
+    if kind == "fail_call":
+        return ApiError("InternalFailure", "The sandbox was asked to fail.", status=500)
+    return ApiError("AccessDeniedException", f"The sandbox was asked to refuse {call}.", status=403)
 
 
 def _compile(pattern: str) -> re.Pattern[str]:

@@ -5,7 +5,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from engine.sandbox.http.replies import ApiError, already_exists, bad_request, not_found
-from engine.sandbox.ses.members import items, optional, required
+from engine.sandbox.ses.members import items, one_of, optional, required
 
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 MAX_DESTINATIONS = 10
@@ -22,6 +22,13 @@ _OPTIONS = (
     "TrackingOptions", "DeliveryOptions", "ReputationOptions", "SendingOptions", "Tags", "SuppressionOptions",
     "VdmOptions", "ArchivingOptions", "MessageSecurityOptions",
 )  # fmt: skip
+# Last part of the path of a PUT, to the options that it replaces.
+OPTIONS = {
+    "delivery-options": "DeliveryOptions", "reputation-options": "ReputationOptions",
+    "suppression-options": "SuppressionOptions", "tracking-options": "TrackingOptions", "vdm-options": "VdmOptions",
+}  # fmt: skip
+_TLS = ("REQUIRE", "OPTIONAL")
+_REASONS = ("BOUNCE", "COMPLAINT")
 
 
 class ConfigurationSets:
@@ -55,6 +62,7 @@ class ConfigurationSets:
         _check_name(name)
         if name in self._sets:
             raise already_exists(f"Configuration set <{name}> already exists.")
+        _check_options(request)
         self._sets[name] = _new(name, request)
 
     def get(self, name: str) -> dict[str, Any]:
@@ -110,6 +118,31 @@ class ConfigurationSets:
     def set_sending(self, name: str, *, enabled: bool) -> None:
         """Switch sending through a set on or off."""
         self._sets[name] = {**self.get(name), "SendingOptions": {"SendingEnabled": enabled}}
+
+    def put_options(self, name: str, option: str, request: dict[str, Any]) -> None:
+        """Replace the options of one kind.
+
+        Args:
+            name: of the set.
+            option: such as DeliveryOptions.
+            request: such as of PutConfigurationSetDeliveryOptions.
+        """
+        given = optional(request, "VdmOptions", dict) or {} if option == "VdmOptions" else request
+        _check_options({option: given})
+        kept = {member: value for member, value in given.items() if value is not None}
+        self._sets[name] = {**self.get(name), option: kept}
+
+
+def _check_options(request: dict[str, Any]) -> None:
+    """Refuse options with a wrong value."""
+    delivery = optional(request, "DeliveryOptions", dict) or {}
+    one_of(delivery, "TlsPolicy", _TLS, path="DeliveryOptions.")
+    optional(delivery, "SendingPoolName", str, path="DeliveryOptions.")
+    optional(optional(request, "ReputationOptions", dict) or {}, "ReputationMetricsEnabled", bool)
+    suppression = optional(request, "SuppressionOptions", dict) or {}
+    if set(items(suppression, "SuppressedReasons", str)) - set(_REASONS):
+        raise bad_request(f"SuppressionOptions.SuppressedReasons must be of {', '.join(_REASONS)}.")
+    optional(optional(request, "TrackingOptions", dict) or {}, "CustomRedirectDomain", str)
 
 
 def _read_destination(name: str, given: dict[str, Any]) -> dict[str, Any]:
