@@ -114,10 +114,13 @@ class AwsServices:
         endpoint: replaces what botocore resolves, for every service; None for none.
         thread: where calls run.
         clock: for waits.
+
+    Attributes:
+        clock: as given.
     """
 
     def __init__(self, session: Session, endpoint: Endpoint | None, thread: DaemonThread, clock: Clock) -> None:
-        self._session, self._endpoint, self._thread, self._clock = session, endpoint, thread, clock
+        self._session, self._endpoint, self._thread, self.clock = session, endpoint, thread, clock
         self._clients = dict[tuple[str, str | None], PacedClient]()
 
     async def open(self, service: str, region: str | None = None) -> PacedClient:
@@ -133,7 +136,7 @@ class AwsServices:
         if (service, region) not in self._clients:
             with translate_aws_errors(_NAMES[service]):
                 made = await self._thread.run(partial(self._make, service, region))
-            self._clients[service, region] = PacedClient(made, service, self._thread, self._clock)
+            self._clients[service, region] = PacedClient(made, service, self._thread, self.clock)
         return self._clients[service, region]
 
     def _make(self, service: str, region: str | None) -> Any:

@@ -43,14 +43,14 @@ def run_moto_sqs(_: Path) -> Iterator[str]:
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:
         url = f"http://127.0.0.1:{port}"
         try:
-            _wait_for(url, process)
+            wait_for(url, process)
             yield url
         finally:
             process.terminate()
             process.wait(30)
 
 
-def _wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
+def wait_for(url: str, process: subprocess.Popen[bytes]) -> None:
     pause, deadline = Event(), time.monotonic() + 60
     with closing(open_sqs(url)) as client:
         while True:

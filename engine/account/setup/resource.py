@@ -25,12 +25,14 @@ class SetupStep(Struct, frozen=True):
         kind: of the resource, as SES's documentation names it, such as "configuration set".
         name: of the resource, such as "marketing".
         details: what will be set or changed, a line each, such as "TLS policy: OPTIONAL -> REQUIRE".
+        conflict: what is in the way and what to do, as a sentence each; `apply` leaves it as it is.
     """
 
     action: Action
     kind: str
     name: str
     details: tuple[str, ...] = ()
+    conflict: str = ""
 
 
 class Place(Struct, frozen=True):
@@ -63,8 +65,13 @@ class Place(Struct, frozen=True):
 class Resource(Protocol):
     """A resource of the wanted state."""
 
-    kind: str
-    name: str
+    @property
+    def kind(self) -> str:
+        """What it is, as SES's documentation names it, such as "configuration set"."""
+
+    @property
+    def name(self) -> str:
+        """Its name in the account."""
 
     async def compare(self, services: AwsServices) -> SetupStep:
         """Compare the wanted state with the account; changes nothing."""
