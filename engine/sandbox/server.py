@@ -24,6 +24,10 @@ from engine.sandbox.http.record import Record
 from engine.sandbox.http.replies import ApiError, SandboxReply
 from engine.sandbox.http.signature import Verifier
 from engine.sandbox.http.wire import deliver, respond
+from engine.sandbox.reputation.account_reputation import SandboxReputation
+from engine.sandbox.reputation.cloudwatch import SIGNED_FOR, SandboxCloudWatch, cloudwatch_error
+from engine.sandbox.reputation.cloudwatch import TARGET as CLOUDWATCH_TARGET
+from engine.sandbox.reputation.sending_figures import SendingFigures
 from engine.sandbox.ses.account import SandboxAccount
 from engine.sandbox.ses.api import Api
 from engine.sandbox.ses.configuration_sets import ConfigurationSets
@@ -116,6 +120,7 @@ class Sandbox:
         self._runner: web.ServerRunner | None = None
         self._record: Record | None = None
         self._api: Api | None = None
+        self._cloudwatch: SandboxCloudWatch | None = None
         self._inbox: Inbox | None = None
         self._url = ""
 
@@ -140,6 +145,7 @@ class Sandbox:
         return {
             "ses": self._api.routes if self._api else (),
             "sqs": [("POST", name) for name in self._feedback.sqs.operations] if self._feedback else (),
+            "cloudwatch": [("POST", name) for name in self._cloudwatch.operations] if self._cloudwatch else (),
             "control": self._control.routes if self._control else (),
         }
 
@@ -168,8 +174,14 @@ class Sandbox:
             url=lambda: self._url,
         )
         self._inbox = Inbox(settings.record_folder, self._feedback.list_events, root=f"/{settings.token}")
+        reputation = SandboxReputation(self._account, SendingFigures(self._feedback.take_for_figures), self._clock)
+        self._cloudwatch = SandboxCloudWatch(reputation)
         self._control = Control(
-            account=self._account, faults=self._faults, latency=self._latency, feedback=self._feedback
+            account=self._account,
+            faults=self._faults,
+            latency=self._latency,
+            feedback=self._feedback,
+            reputation=reputation,
         )
         sending = SandboxSending(
             account=self._account,
@@ -180,7 +192,14 @@ class Sandbox:
         )
         access_key_id, secret = next(iter(settings.credentials.items()))
         jobs = ImportJobs(self._account.suppression, make_fetch(settings.s3_endpoint, access_key_id, secret))
-        self._api = Api(account=self._account, sending=sending, clock=self._clock, jobs=jobs, faults=self._faults)
+        self._api = Api(
+            account=self._account,
+            sending=sending,
+            clock=self._clock,
+            jobs=jobs,
+            faults=self._faults,
+            reputation=reputation,
+        )
         try:
             self._url = await self._listen()
         except OSError as problem:
@@ -234,6 +253,8 @@ class Sandbox:
         path = request.raw_path
         if request.headers.get("X-Amz-Target", "").startswith(TARGET):
             return await self._serve_sqs(request)
+        if request.headers.get("X-Amz-Target", "").startswith(CLOUDWATCH_TARGET):
+            return await self._serve_cloudwatch(request)
         if path.startswith("/v2/") or request.headers.get("Authorization", "").startswith(SIGNED):
             return await self._serve_api(request)
         if path.startswith("/_sandbox/"):
@@ -269,6 +290,20 @@ class Sandbox:
             return respond(sqs_error(ApiError("InvalidParameterValue", "The request is too large.")))
         operation = request.headers["X-Amz-Target"].removeprefix(TARGET)
         return respond(await self._feedback.sqs.answer(operation, body, self._url))
+
+    async def _serve_cloudwatch(self, request: web.BaseRequest) -> web.StreamResponse:
+        assert self._cloudwatch is not None  # noqa: S101 - nothing is served before `start` has set it
+        headers = request.headers
+        try:
+            body = await request.read()
+            self._verifier.verify(
+                method=request.method, target=request.raw_path, headers=headers, body=body, service=SIGNED_FOR
+            )
+        except ApiError as error:
+            return respond(cloudwatch_error(error))
+        except web.HTTPRequestEntityTooLarge:
+            return respond(cloudwatch_error(ApiError("ValidationError", "The request is too large.")))
+        return respond(self._cloudwatch.answer(headers["X-Amz-Target"].removeprefix(CLOUDWATCH_TARGET), body))
 
     def _note_accepted(self, recipients: Sequence[str]) -> None:
         """Wake readers of events, and suppress the addresses that will bounce permanently or complain."""

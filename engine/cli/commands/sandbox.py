@@ -76,6 +76,7 @@ async def _serve(settings: SandboxSettings, *, as_json: bool) -> None:
         environment = {
             "AWS_ENDPOINT_URL_SESV2": sandbox.url,
             "AWS_ENDPOINT_URL_SQS": sandbox.url,
+            "AWS_ENDPOINT_URL_CLOUDWATCH": sandbox.url,
             "AWS_ACCESS_KEY_ID": access_key_id,
             "AWS_SECRET_ACCESS_KEY": secret,
             "AWS_DEFAULT_REGION": REGION,

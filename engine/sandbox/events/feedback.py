@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import orjson
+from msgspec.structs import replace
 
 from engine.clock import Clock
 from engine.sandbox.events.behaviour import Behaviour
@@ -63,6 +64,7 @@ class Feedback:
         self._to_queue = emitter("queue")
         self._to_firehose = emitter("firehose") if firehose_folder is not None else None
         self._cursors = cursors
+        self._to_figures = Emitter(folder, _plain(behaviour), start=0, matches=lambda *_: True, clock=clock)
         self.queue = SandboxQueue(QUEUE_NAME, clock, clock.now(), source=self._take_arrivals)
         self._arrived = asyncio.Event()
         self.stopping = asyncio.Event()
@@ -81,6 +83,7 @@ class Feedback:
         """Change what happens to mail that is accepted from now on; the envelope changes at once."""
         self.behaviour = behaviour
         self._to_queue.change(behaviour)
+        self._to_figures.change(_plain(behaviour))
         if self._to_firehose is not None:
             self._to_firehose.change(behaviour)
         self._arrived.set()
@@ -94,6 +97,10 @@ class Feedback:
         """
         return plan_events(message, self._to_queue.behaviour_at(offset))
 
+    def take_for_figures(self, most: int) -> list[Mapping[str, Any]]:
+        """Return the next events of the whole record that have happened, each once, at most so many."""
+        return [event.record for event in self._to_figures.take(most)]
+
     def write_files(self) -> list[Path]:
         """Write what has happened since the last time as Firehose does; return the files."""
         files: list[Path] = []
@@ -106,7 +113,7 @@ class Feedback:
         """Write the files that are due, save the positions of the destinations, and close."""
         self.stopping.set()
         self.write_files()
-        for emitter in (self._to_queue, self._to_firehose):
+        for emitter in (self._to_queue, self._to_firehose, self._to_figures):
             if emitter is not None:
                 emitter.close()
 
@@ -161,6 +168,11 @@ class Feedback:
         path = self._folder / f".{_CURSORS_FILE}.{os.getpid()}"
         path.write_bytes(orjson.dumps(self._cursors))
         path.rename(self._folder / _CURSORS_FILE)
+
+
+def _plain(behaviour: Behaviour) -> Behaviour:
+    """Return a behaviour whose events come once and in order."""
+    return replace(behaviour, duplicates=0.0, shuffle=1)
 
 
 def _read_cursors(folder: Path) -> dict[str, int]:

@@ -12,6 +12,7 @@ from engine.errors import docs_page
 from engine.sandbox.events.behaviour import Behaviour
 from engine.sandbox.events.feedback import Feedback
 from engine.sandbox.http.faults import SandboxFault, SandboxFaults
+from engine.sandbox.reputation.account_reputation import SandboxReputation
 from engine.sandbox.ses.account import ENFORCEMENT_STATUSES, SandboxAccount
 
 STATE_PATH = "/_sandbox/state"
@@ -35,13 +36,23 @@ class Control:
         faults: where faults are queued.
         latency: read and changed.
         feedback: its behaviour is read and changed, and its files are written on request.
+        reputation: its rates are read and changed.
     """
 
-    def __init__(self, *, account: SandboxAccount, faults: SandboxFaults, latency: Latency, feedback: Feedback) -> None:
+    def __init__(
+        self,
+        *,
+        account: SandboxAccount,
+        faults: SandboxFaults,
+        latency: Latency,
+        feedback: Feedback,
+        reputation: SandboxReputation,
+    ) -> None:
         self._account = account
         self._faults = faults
         self._latency = latency
         self._feedback = feedback
+        self._reputation = reputation
         self._acts: dict[tuple[str, str], Callable[[bytes], dict[str, Any]]] = {
             ("GET", STATE_PATH): lambda _: self.state(),
             ("PATCH", STATE_PATH): self._change_state,
@@ -59,6 +70,9 @@ class Control:
             "production_access": self._set_production_access,
             "sending_enabled": self._set_sending_enabled,
             "enforcement_status": self._set_enforcement_status,
+            "vdm_enabled": self._set_vdm_enabled,
+            "bounce_rate": lambda value: self._fix_rate("bounce_rate", value),
+            "complaint_rate": lambda value: self._fix_rate("complaint_rate", value),
         }
 
     @property
@@ -109,6 +123,9 @@ class Control:
             "production_access": account.production_access,
             "sending_enabled": account.sending_enabled,
             "enforcement_status": account.enforcement_status,
+            "vdm_enabled": account.vdm_enabled,
+            "bounce_rate": self._reputation.fixed.get("BOUNCE"),
+            "complaint_rate": self._reputation.fixed.get("COMPLAINT"),
             "accepted_messages": account.accepted_messages,
             "accepted_recipients": account.accepted_recipients,
             "throttled": account.throttled_calls,
@@ -158,6 +175,19 @@ class Control:
         if value not in ENFORCEMENT_STATUSES:
             raise ValueError(f"enforcement_status must be one of {', '.join(ENFORCEMENT_STATUSES)}")
         self._account.enforcement_status = value
+
+    def _set_vdm_enabled(self, value: Any) -> None:
+        self._account.vdm_enabled = _flag("vdm_enabled", value)
+
+    def _fix_rate(self, name: str, value: Any) -> None:
+        """Set a rate as SES computes it; None computes it from the mail again."""
+        rate = name.removesuffix("_rate").upper()
+        if value is None:
+            self._reputation.fixed.pop(rate, None)
+        elif (number := _number(name, value, least=0.0)) > 1.0:
+            raise ValueError(f"{name} must be null or a number from 0 to 1")
+        else:
+            self._reputation.fixed[rate] = number
 
 
 def refuse(message: str) -> web.Response:

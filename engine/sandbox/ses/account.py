@@ -49,6 +49,7 @@ class SandboxAccount:
         self.production_access = production_access
         self.sending_enabled = True
         self.enforcement_status = "HEALTHY"
+        self.vdm_enabled = False
         self.accepted_messages = 0
         self.accepted_recipients = 0
         self.throttled_calls = 0
@@ -125,7 +126,7 @@ class SandboxAccount:
             },
             "SendingEnabled": self.sending_enabled and self.enforcement_status != "SHUTDOWN",
             "SuppressionAttributes": {"SuppressedReasons": ["BOUNCE", "COMPLAINT"]},
-            "VdmAttributes": {"VdmEnabled": "DISABLED"},
+            "VdmAttributes": {"VdmEnabled": "ENABLED" if self.vdm_enabled else "DISABLED"},
         }
 
 

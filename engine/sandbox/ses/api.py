@@ -10,6 +10,7 @@ from urllib.parse import parse_qs, unquote
 from engine.clock import Clock
 from engine.sandbox.http.faults import OF_CALLS, SandboxFaults
 from engine.sandbox.http.replies import ApiError, SandboxReply, bad_request, result
+from engine.sandbox.reputation.account_reputation import SandboxReputation
 from engine.sandbox.ses.account import SandboxAccount
 from engine.sandbox.ses.addresses import read_address
 from engine.sandbox.ses.configuration_sets import OPTIONS
@@ -37,6 +38,7 @@ class Api:
         clock: the wall clock of suppressions.
         jobs: import jobs of the suppression list.
         faults: of calls that send nothing.
+        reputation: of the account.
     """
 
     def __init__(
@@ -47,6 +49,7 @@ class Api:
         clock: Clock,
         jobs: ImportJobs,
         faults: SandboxFaults,
+        reputation: SandboxReputation,
     ) -> None:
         self._account = account
         self._sending = sending
@@ -79,6 +82,7 @@ class Api:
             ("GET", suppressed + "/*"): self._get_suppressed,
             ("DELETE", suppressed + "/*"): self._delete_suppressed,
             **PoolOperations(account.dedicated).routes(),
+            **reputation.operations,
         }
         self._patterns = [(path, _compile(path)) for path in dict.fromkeys(path for _, path in self._operations)]
 

@@ -17,6 +17,7 @@ from engine.http.guard import OTHER_PAGE, WRONG_HOST
 from engine.sandbox.events.envelopes import CERTIFICATE_PATH
 from engine.sandbox.http.access import make_access_key_id, make_secret, make_token
 from engine.sandbox.http.record import read_record
+from engine.sandbox.reputation import cloudwatch
 from engine.sandbox.server import REGION, Sandbox, SandboxSettings
 from engine.sandbox.sqs.sqs import TARGET
 
@@ -27,6 +28,8 @@ MAIL = (
     b'"Content":{"Simple":{"Subject":{"Data":"x"},"Body":{"Text":{"Data":"x"}}}}}'
 )
 PAGES = ["/", "/inbox.css", "/messages/0", "/messages/0/html", "/messages/0/source", "/nowhere"]
+KINDS = ("ses", "sqs", "cloudwatch", "control")
+TARGETS = {"sqs": TARGET, cloudwatch.SIGNED_FOR: cloudwatch.TARGET}  # service -> prefix of its operations
 FOREIGN = [
     ({"Host": "evil.example"}, WRONG_HOST),
     ({"Host": "127.0.0.1.evil.example"}, WRONG_HOST),
@@ -49,14 +52,18 @@ class Route:
             return {"Authorization": f"Bearer {TOKEN}"}
         if not self.service:
             return {}
-        headers = {"X-Amz-Target": TARGET + self.target.strip("/")} if self.service == "sqs" else {}
+        headers = self.name_operation()
         request = AWSRequest(self.method, url + self.path, data=self.body, headers=headers)
         SigV4Auth(Credentials(key, secret), self.service, REGION).add_auth(request)
         return dict(request.headers.items())
 
+    def name_operation(self) -> dict[str, str]:
+        prefix = TARGETS.get(self.service)
+        return {} if prefix is None else {"X-Amz-Target": prefix + self.target.strip("/")}
+
     @property
     def path(self) -> str:
-        return "/" if self.service == "sqs" else self.target
+        return "/" if self.service in TARGETS else self.target
 
     @property
     def body(self) -> bytes:
@@ -68,6 +75,8 @@ def list_routes(sandbox: Sandbox) -> Iterator[Route]:
     assert sandbox.routes
     yield from (Route(method, path.replace("*", "name"), "ses") for method, path in sandbox.routes["ses"])
     yield from (Route("POST", f"/{operation}", "sqs") for _, operation in sandbox.routes["sqs"])
+    of_cloudwatch = sandbox.routes["cloudwatch"]
+    yield from (Route("POST", f"/{operation}", cloudwatch.SIGNED_FOR) for _, operation in of_cloudwatch)
     yield from (Route(method, path) for method, path in sandbox.routes["control"])
     yield from (Route(method, f"/{TOKEN}{page}") for page in PAGES for method in ("GET", "HEAD"))
     yield from (Route(method, "/nowhere") for method in ("GET", "OPTIONS", "PUT"))
@@ -94,7 +103,7 @@ async def ask(client: ClientSession, sandbox: Sandbox, route: Route, headers: di
 
 def test_the_tables_name_every_kind_of_route(tmp_path: Path) -> None:
     routes = Sandbox(SandboxSettings(record_folder=tmp_path)).routes
-    assert {kind: len(table) > 0 for kind, table in routes.items()} == {"ses": False, "sqs": False, "control": False}
+    assert {kind: len(table) > 0 for kind, table in routes.items()} == dict.fromkeys(KINDS, False)
 
 
 async def test_every_route_refuses_a_page_elsewhere_whatever_it_knows(
@@ -119,7 +128,7 @@ async def test_every_route_refuses_a_client_without_its_secret(sandbox: Sandbox,
             continue
         if route.target.startswith(f"/{TOKEN}"):
             route = Route(route.method, route.target.replace(TOKEN, TOKEN[:-1]))  # noqa: PLW2901 - another token
-        headers = {"X-Amz-Target": TARGET + route.target.strip("/")} if route.service == "sqs" else {}
+        headers = route.name_operation()
         for given in ({}, {"Authorization": "Bearer another-token"}, {"Authorization": "Basic eDp5"}):
             status, text = await ask(client, sandbox, route, headers | given)
             assert status in (401, 403), (route, given, text)

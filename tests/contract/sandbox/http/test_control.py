@@ -65,6 +65,9 @@ def test_the_state_counts_what_was_accepted_throttled_and_refused(sandbox: Embed
         "production_access": True,
         "sending_enabled": True,
         "enforcement_status": "HEALTHY",
+        "vdm_enabled": False,
+        "bounce_rate": None,
+        "complaint_rate": None,
         "accepted_messages": 1,
         "accepted_recipients": 2,
         "throttled": 1,
@@ -91,6 +94,8 @@ def test_a_change_shows_in_get_account(sandbox: EmbeddedSandbox, ses: Any) -> No
         ({"max_send_rate": "1"}, "max_send_rate must be a number from 0"),
         ({"latency_seconds": True}, "latency_seconds must be a number from 0"),
         ({"sending_enabled": 1}, "sending_enabled must be true or false"),
+        ({"bounce_rate": 1.1}, "bounce_rate must be null or a number from 0 to 1"),
+        ({"complaint_rate": "0.1"}, "complaint_rate must be a number from 0"),
         ({"enforcement_status": "FINE"}, "enforcement_status must be one of HEALTHY, PROBATION, SHUTDOWN"),
     ],
 )
