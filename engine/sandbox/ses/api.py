@@ -41,7 +41,7 @@ class Api:
         reputation: of the account.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only, one per part of an account
         self,
         *,
         account: SandboxAccount,
