@@ -4,6 +4,7 @@ import asyncio
 import errno
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import Self
 
@@ -35,6 +36,7 @@ from engine.sandbox.ses.identities import Identities
 from engine.sandbox.ses.import_jobs import ImportJobs, make_fetch
 from engine.sandbox.ses.limits import RateBucket, RollingQuota
 from engine.sandbox.ses.pools import DedicatedAddresses
+from engine.sandbox.ses.regions import SandboxRegions
 from engine.sandbox.ses.sending import SandboxSending
 from engine.sandbox.ses.simulator import is_simulator
 from engine.sandbox.sqs.sqs import TARGET, queue_url, sqs_error
@@ -110,7 +112,8 @@ class Sandbox:
         self._settings = settings
         self._clock = clock or SystemClock()
         self._verifier = Verifier(settings.credentials, self._clock)
-        self._account = _account_of(settings, self._clock)
+        self._account = _account_of(settings, self._clock)  # of the region that is used first
+        self._regions = SandboxRegions(self._account, lambda: _account_of(settings, self._clock))
         self._faults = SandboxFaults(settings.seed)
         self._latency = Latency(settings.latency_seconds)
         self._stopping = asyncio.Event()
@@ -119,7 +122,8 @@ class Sandbox:
         self._writing: asyncio.Task[None] | None = None
         self._runner: web.ServerRunner | None = None
         self._record: Record | None = None
-        self._api: Api | None = None
+        self._apis: dict[str, Api] = {}  # by region
+        self._reputation: SandboxReputation | None = None
         self._cloudwatch: SandboxCloudWatch | None = None
         self._inbox: Inbox | None = None
         self._url = ""
@@ -143,7 +147,7 @@ class Sandbox:
     def routes(self) -> Mapping[str, Sequence[tuple[str, str]]]:
         """Method and path of every operation, by kind, once it is started; of SQS, POST and the operation's name."""
         return {
-            "ses": self._api.routes if self._api else (),
+            "ses": self._open_api(REGION).routes if self._record else (),
             "sqs": [("POST", name) for name in self._feedback.sqs.operations] if self._feedback else (),
             "cloudwatch": [("POST", name) for name in self._cloudwatch.operations] if self._cloudwatch else (),
             "control": self._control.routes if self._control else (),
@@ -168,37 +172,21 @@ class Sandbox:
             settings.record_folder,
             settings.behaviour,
             clock=self._clock,
-            matches=self._account.configuration_sets.publishes,
+            matches=self._regions.publishes,
             firehose_folder=settings.firehose_folder,
             compress=settings.firehose_gzip,
             url=lambda: self._url,
         )
         self._inbox = Inbox(settings.record_folder, self._feedback.list_events, root=f"/{settings.token}")
-        reputation = SandboxReputation(self._account, SendingFigures(self._feedback.take_for_figures), self._clock)
-        self._cloudwatch = SandboxCloudWatch(reputation)
+        figures = SendingFigures(self._feedback.take_for_figures)
+        self._reputation = SandboxReputation(self._account, figures, self._clock)
+        self._cloudwatch = SandboxCloudWatch(self._reputation)
         self._control = Control(
-            account=self._account,
+            regions=self._regions,
             faults=self._faults,
             latency=self._latency,
             feedback=self._feedback,
-            reputation=reputation,
-        )
-        sending = SandboxSending(
-            account=self._account,
-            record=self._record,
-            faults=self._faults,
-            clock=self._clock,
-            accepted=self._note_accepted,
-        )
-        access_key_id, secret = next(iter(settings.credentials.items()))
-        jobs = ImportJobs(self._account.suppression, make_fetch(settings.s3_endpoint, access_key_id, secret))
-        self._api = Api(
-            account=self._account,
-            sending=sending,
-            clock=self._clock,
-            jobs=jobs,
-            faults=self._faults,
-            reputation=reputation,
+            reputation=self._reputation,
         )
         try:
             self._url = await self._listen()
@@ -207,6 +195,33 @@ class Sandbox:
             raise _cannot_listen(problem, where) from problem
         if settings.firehose_folder is not None and settings.firehose_seconds is not None:
             self._writing = asyncio.create_task(self._write_files(settings.firehose_seconds), name="firehose")
+
+    def _open_api(self, region: str) -> Api:
+        """Return the operations of one region, which has an account of its own."""
+        api = self._apis.get(region)
+        if api is not None:
+            return api
+        assert self._record is not None  # noqa: S101 - nothing is served before `start` has set it
+        assert self._reputation is not None  # noqa: S101 - as above
+        account, settings = self._regions.find(region), self._settings
+        sending = SandboxSending(
+            account=account,
+            record=self._record,
+            faults=self._faults,
+            clock=self._clock,
+            accepted=partial(self._note_accepted, account),
+        )
+        access_key_id, secret = next(iter(settings.credentials.items()))
+        jobs = ImportJobs(account.suppression, make_fetch(settings.s3_endpoint, access_key_id, secret))
+        api = self._apis[region] = Api(
+            account=account,
+            sending=sending,
+            clock=self._clock,
+            jobs=jobs,
+            faults=self._faults,
+            reputation=self._reputation,
+        )
+        return api
 
     async def _listen(self) -> str:
         """Listen, and return the URL."""
@@ -305,17 +320,17 @@ class Sandbox:
             return respond(cloudwatch_error(ApiError("ValidationError", "The request is too large.")))
         return respond(self._cloudwatch.answer(headers["X-Amz-Target"].removeprefix(CLOUDWATCH_TARGET), body))
 
-    def _note_accepted(self, recipients: Sequence[str]) -> None:
+    def _note_accepted(self, account: SandboxAccount, recipients: Sequence[str]) -> None:
         """Wake readers of events, and suppress the addresses that will bounce permanently or complain."""
         assert self._feedback is not None  # noqa: S101 - nothing is accepted before `start` has set it
         self._feedback.notice()
         behaviour = self._feedback.behaviour
         if behaviour.auto_suppress and not behaviour.is_quiet:
             for address in recipients:
-                self._suppress(address, behaviour)
+                self._suppress(account, address, behaviour)
 
-    def _suppress(self, address: str, behaviour: Behaviour) -> None:
-        if is_simulator(address) or address.lower() in self._account.suppression.lowered:
+    def _suppress(self, account: SandboxAccount, address: str, behaviour: Behaviour) -> None:
+        if is_simulator(address) or address.lower() in account.suppression.lowered:
             return
         fate = behaviour.fate_of(address)
         reason = (
@@ -326,7 +341,7 @@ class Sandbox:
             else None
         )
         if reason is not None:
-            self._account.suppression.put(address, reason, at=self._clock.now())
+            account.suppression.put(address, reason, at=self._clock.now())
 
     async def _write_files(self, seconds: float) -> None:
         while self._feedback is not None:
@@ -345,11 +360,13 @@ class Sandbox:
 
     def _answer(self, request: web.BaseRequest, body: bytes) -> SandboxReply:
         """Return the reply of one call of the API. It does not wait, so calls are decided one after the other."""
-        assert self._api is not None  # noqa: S101 - nothing is served before `start` has set it
         method, target = request.method, request.raw_path
         try:
             region = self._verifier.verify(method=method, target=target, headers=request.headers, body=body)
-            return self._api.answer(method=method, target=target, body=body, region=region)
+            api = self._open_api(region)
+            if not self._regions.find(region).reachable:
+                return SandboxReply(200, b"", fault="drop_before")
+            return api.answer(method=method, target=target, body=body, region=region)
         except ApiError as error:
             return error.reply()
         except OSError as problem:

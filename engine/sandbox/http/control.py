@@ -1,8 +1,11 @@
 """The control endpoint: read the account, change it and queue faults while the sandbox runs."""
 
 import math
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Mapping
+from functools import partial
 from typing import Any
+from urllib.parse import parse_qs
 
 import orjson
 from aiohttp import web
@@ -14,12 +17,15 @@ from engine.sandbox.events.feedback import Feedback
 from engine.sandbox.http.faults import SandboxFault, SandboxFaults
 from engine.sandbox.reputation.account_reputation import SandboxReputation
 from engine.sandbox.ses.account import ENFORCEMENT_STATUSES, SandboxAccount
+from engine.sandbox.ses.regions import SandboxRegions
 
 STATE_PATH = "/_sandbox/state"
 FAULTS_PATH = "/_sandbox/faults"
 BEHAVIOUR_PATH = "/_sandbox/behaviour"
 FIREHOSE_PATH = "/_sandbox/firehose"
 IDENTITIES_PATH = "/_sandbox/identities"
+_RATES = ("bounce_rate", "complaint_rate")
+_REGION = re.compile(r"[a-z0-9-]{1,40}")
 
 
 class Latency(Struct):
@@ -32,7 +38,7 @@ class Control:
     """Answers the control endpoint.
 
     Args:
-        account: read and changed.
+        regions: their accounts are read and changed.
         faults: where faults are queued.
         latency: read and changed.
         feedback: its behaviour is read and changed, and its files are written on request.
@@ -42,37 +48,26 @@ class Control:
     def __init__(
         self,
         *,
-        account: SandboxAccount,
+        regions: SandboxRegions,
         faults: SandboxFaults,
         latency: Latency,
         feedback: Feedback,
         reputation: SandboxReputation,
     ) -> None:
-        self._account = account
+        self._regions = regions
         self._faults = faults
         self._latency = latency
         self._feedback = feedback
         self._reputation = reputation
-        self._acts: dict[tuple[str, str], Callable[[bytes], dict[str, Any]]] = {
-            ("GET", STATE_PATH): lambda _: self.state(),
+        self._acts: dict[tuple[str, str], Callable[[bytes, str | None], dict[str, Any]]] = {
+            ("GET", STATE_PATH): lambda _, region: self.state(region),
             ("PATCH", STATE_PATH): self._change_state,
             ("POST", FAULTS_PATH): self._add_fault,
             ("DELETE", FAULTS_PATH): self._clear_faults,
-            ("GET", BEHAVIOUR_PATH): lambda _: self._feedback.behaviour.document(),
+            ("GET", BEHAVIOUR_PATH): lambda _, __: self._feedback.behaviour.document(),
             ("PUT", BEHAVIOUR_PATH): self._change_behaviour,
             ("POST", FIREHOSE_PATH): self._write_files,
-            ("PATCH", IDENTITIES_PATH): lambda body: self._account.identities.set_statuses(_parse(body)),
-        }
-        self._setters: dict[str, Callable[[Any], None]] = {
-            "max_send_rate": self._set_rate,
-            "max_24_hour_send": self._set_quota,
-            "latency_seconds": self._set_latency,
-            "production_access": self._set_production_access,
-            "sending_enabled": self._set_sending_enabled,
-            "enforcement_status": self._set_enforcement_status,
-            "vdm_enabled": self._set_vdm_enabled,
-            "bounce_rate": lambda value: self._fix_rate("bounce_rate", value),
-            "complaint_rate": lambda value: self._fix_rate("complaint_rate", value),
+            ("PATCH", IDENTITIES_PATH): self._change_identities,
         }
 
     @property
@@ -82,6 +77,7 @@ class Control:
 
     def answer(self, method: str, path: str, body: bytes) -> web.Response:
         """Answer one request: JSON, with `message` in it where the request is wrong."""
+        path, _, query = path.partition("?")
         act = self._acts.get((method, path))
         if act is None:
             return _json(
@@ -89,105 +85,86 @@ class Control:
                 status=404,
             )
         try:
-            return _json(act(body), status=201 if (method, path) == ("POST", FAULTS_PATH) else 200)
+            return _json(act(body, _read_region(query)), status=201 if (method, path) == ("POST", FAULTS_PATH) else 200)
         except ValueError as problem:
             return _json({"message": str(problem)}, status=400)
 
-    def _change_state(self, body: bytes) -> dict[str, Any]:
-        self.change(_parse(body))
-        return self.state()
+    def _change_state(self, body: bytes, region: str | None) -> dict[str, Any]:
+        self.change(_parse(body), region)
+        return self.state(region)
 
-    def _add_fault(self, body: bytes) -> dict[str, Any]:
+    def _change_identities(self, body: bytes, region: str | None) -> dict[str, Any]:
+        return self._regions.choose(region).identities.set_statuses(_parse(body))
+
+    def _add_fault(self, body: bytes, _: str | None) -> dict[str, Any]:
         self._faults.add(SandboxFault.from_document(_parse(body)))
         return {"faults": self._faults.documents()}
 
-    def _clear_faults(self, _: bytes) -> dict[str, Any]:
+    def _clear_faults(self, _: bytes, __: str | None) -> dict[str, Any]:
         self._faults.clear()
         return {"faults": []}
 
-    def _change_behaviour(self, body: bytes) -> dict[str, Any]:
+    def _change_behaviour(self, body: bytes, _: str | None) -> dict[str, Any]:
         self._feedback.change(Behaviour.from_document(_parse(body)))
         return self._feedback.behaviour.document()
 
-    def _write_files(self, _: bytes) -> dict[str, Any]:
+    def _write_files(self, _: bytes, __: str | None) -> dict[str, Any]:
         return {"files": [str(file) for file in self._feedback.write_files()]}
 
-    def state(self) -> dict[str, Any]:
-        """Return the account's settings, what it has done since the start, and the queued faults."""
-        account = self._account
+    def state(self, region: str | None = None) -> dict[str, Any]:
+        """Return the settings, what was done since the start, and the queued faults; of one region or all."""
+        described = self._regions.describe(region)
         return {
-            "max_send_rate": account.bucket.rate,
-            "max_24_hour_send": account.quota.maximum,
-            "sent_last_24_hours": account.quota.sent,
+            **described,
             "latency_seconds": self._latency.seconds,
-            "production_access": account.production_access,
-            "sending_enabled": account.sending_enabled,
-            "enforcement_status": account.enforcement_status,
-            "vdm_enabled": account.vdm_enabled,
             "bounce_rate": self._reputation.fixed.get("BOUNCE"),
             "complaint_rate": self._reputation.fixed.get("COMPLAINT"),
-            "accepted_messages": account.accepted_messages,
-            "accepted_recipients": account.accepted_recipients,
-            "throttled": account.throttled_calls,
-            "quota_refused": account.quota_refusals,
-            "largest_second": account.sliding_second.largest,
             "faults": self._faults.documents(),
         }
 
-    def change(self, document: Any) -> None:
+    def change(self, document: Any, region: str | None = None) -> None:
         """Change the members that a document names: all of them, or none if one is wrong.
+
+        Args:
+            document: as parsed.
+            region: the only one that it concerns; None for all. Latency and rates of the reputation have none.
 
         Raises:
             ValueError: a member is unknown or has a wrong value.
         """
         if not isinstance(document, dict):
             raise ValueError("the body must be a JSON object")  # noqa: TRY004 - one kind of error for a bad document
-        unknown = sorted(set(document) - set(self._setters))
+        known = (*_CHANGES, "latency_seconds", *_RATES)
+        unknown = sorted(document.keys() - set(known))
         if unknown:
-            raise ValueError(f"{unknown[0]} cannot be changed; {', '.join(self._setters)} can")
-        before = {name: self.state()[name] for name in document}
-        try:
-            self._set(document)
-        except ValueError:
-            self._set(before)
-            raise
+            raise ValueError(f"{unknown[0]} cannot be changed; {', '.join(known)} can")
+        latency = document.get("latency_seconds", self._latency.seconds)
+        read = {name: _CHANGES[name][0](name, value) for name, value in document.items() if name in _CHANGES}
+        rates = {name: document[name] for name in _RATES if name in document}
+        for name, value in rates.items():
+            self._check_rate(name, value)
+        self._latency.seconds = _number("latency_seconds", latency)
+        for name, value in rates.items():
+            self._fix_rate(name, value)
 
-    def _set(self, document: dict[str, Any]) -> None:
-        for name, value in document.items():
-            self._setters[name](value)
+        def apply(account: SandboxAccount) -> None:
+            for name, value in read.items():
+                _CHANGES[name][1](account, value)
 
-    def _set_rate(self, value: Any) -> None:
-        self._account.bucket.set_rate(_number("max_send_rate", value, least=0.0))
+        self._regions.change(region, apply)
 
-    def _set_quota(self, value: Any) -> None:
-        self._account.quota.maximum = _number("max_24_hour_send", value, least=-1.0)
-
-    def _set_latency(self, value: Any) -> None:
-        self._latency.seconds = _number("latency_seconds", value, least=0.0)
-
-    def _set_production_access(self, value: Any) -> None:
-        self._account.production_access = _flag("production_access", value)
-
-    def _set_sending_enabled(self, value: Any) -> None:
-        self._account.sending_enabled = _flag("sending_enabled", value)
-
-    def _set_enforcement_status(self, value: Any) -> None:
-        if value not in ENFORCEMENT_STATUSES:
-            raise ValueError(f"enforcement_status must be one of {', '.join(ENFORCEMENT_STATUSES)}")
-        self._account.enforcement_status = value
-
-    def _set_vdm_enabled(self, value: Any) -> None:
-        self._account.vdm_enabled = _flag("vdm_enabled", value)
+    @staticmethod
+    def _check_rate(name: str, value: Any) -> None:
+        if value is not None and _number(name, value) > 1.0:
+            raise ValueError(f"{name} must be null or a number from 0 to 1")
 
     def _fix_rate(self, name: str, value: Any) -> None:
         """Set a rate as SES computes it; None computes it from the mail again."""
         rate = name.removesuffix("_rate").upper()
         if value is None:
             self._reputation.fixed.pop(rate, None)
-        elif (number := _number(name, value, least=0.0)) > 1.0:
-            raise ValueError(f"{name} must be null or a number from 0 to 1")
         else:
-            self._reputation.fixed[rate] = number
+            self._reputation.fixed[rate] = float(value)
 
 
 def refuse(message: str) -> web.Response:
@@ -197,7 +174,7 @@ def refuse(message: str) -> web.Response:
     return response
 
 
-def _number(name: str, value: Any, *, least: float) -> float:
+def _number(name: str, value: Any, *, least: float = 0.0) -> float:
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value) or value < least:
         raise ValueError(f"{name} must be a number from {least:g}")
     return float(value)
@@ -207,6 +184,44 @@ def _flag(name: str, value: Any) -> bool:
     if not isinstance(value, bool):
         raise ValueError(f"{name} must be true or false")  # noqa: TRY004 - one kind of error for a bad document
     return value
+
+
+def _status(name: str, value: Any) -> str:
+    if value not in ENFORCEMENT_STATUSES:
+        raise ValueError(f"{name} must be one of {', '.join(ENFORCEMENT_STATUSES)}")
+    return str(value)
+
+
+def _set_maximum(account: SandboxAccount, value: float) -> None:
+    account.quota.maximum = value
+
+
+# Member of the state -> how its value is read, and how it is set.
+_CHANGES: Mapping[str, tuple[Callable[[str, Any], Any], Callable[[SandboxAccount, Any], None]]] = {
+    "max_send_rate": (_number, lambda account, value: account.bucket.set_rate(value)),
+    "max_24_hour_send": (partial(_number, least=-1.0), _set_maximum),
+    "production_access": (_flag, lambda account, value: setattr(account, "production_access", value)),
+    "vdm_enabled": (_flag, lambda account, value: setattr(account, "vdm_enabled", value)),
+    "sending_enabled": (_flag, lambda account, value: setattr(account, "sending_enabled", value)),
+    "reachable": (_flag, lambda account, value: setattr(account, "reachable", value)),
+    "enforcement_status": (_status, lambda account, value: setattr(account, "enforcement_status", value)),
+}
+
+
+def _read_region(query: str) -> str | None:
+    """Return the region that a query names; None for all.
+
+    Raises:
+        ValueError: the query has anything else.
+    """
+    parts = parse_qs(query, keep_blank_values=True)
+    unknown = sorted(parts.keys() - {"region"})
+    if unknown:
+        raise ValueError(f"{unknown[0]} is not a parameter; region is")
+    region = parts.get("region", [""])[-1]
+    if "region" in parts and not _REGION.fullmatch(region):
+        raise ValueError("region must be a name such as eu-west-1")
+    return region or None
 
 
 def _parse(body: bytes) -> Any:

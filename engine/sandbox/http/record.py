@@ -45,15 +45,22 @@ class Record:
             ) from problem
         self._torn = not self._ends_with_newline()
 
-    def append(
-        self, draft: Draft, *, message_id: str, at: datetime, fate: str, on_list: Mapping[str, str] | None = None
+    def append(  # noqa: PLR0913 - keyword-only, one per member of the line
+        self,
+        draft: Draft,
+        *,
+        message_id: str,
+        at: datetime,
+        fate: str,
+        region: str = "",
+        on_list: Mapping[str, str] | None = None,
     ) -> None:
         """Write one accepted message.
 
         Raises:
             OSError: the line could not be written; the message must not be acknowledged.
         """
-        line = line_of(draft, message_id=message_id, at=at, fate=fate, on_list=on_list)
+        line = line_of(draft, message_id=message_id, at=at, fate=fate, region=region, on_list=on_list)
         if self._torn:
             line = b"\n" + line
         self._torn = True
@@ -76,14 +83,21 @@ class Record:
         return size == 0 or os.pread(self._file, 1, size - 1) == b"\n"
 
 
-def line_of(
-    draft: Draft, *, message_id: str, at: datetime, fate: str, on_list: Mapping[str, str] | None = None
+def line_of(  # noqa: PLR0913 - as above
+    draft: Draft,
+    *,
+    message_id: str,
+    at: datetime,
+    fate: str,
+    region: str = "",
+    on_list: Mapping[str, str] | None = None,
 ) -> bytes:
     """Return the line of a message; docs/reference/sandbox.md describes its members."""
     content = draft.content
     document = {
         "message_id": message_id,
         "at": at,
+        "region": region,
         "operation": draft.operation,
         "from": draft.sender,
         "to": draft.recipients,

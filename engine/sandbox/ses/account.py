@@ -48,6 +48,7 @@ class SandboxAccount:
         self.dedicated = dedicated or DedicatedAddresses()
         self.production_access = production_access
         self.sending_enabled = True
+        self.reachable = True
         self.enforcement_status = "HEALTHY"
         self.vdm_enabled = False
         self.accepted_messages = 0

@@ -65,7 +65,7 @@ class SandboxSending:
             return self._fail_before(fault)
         self._check_may_send(draft, region)
         self._account.check_recipients(draft.recipients, region=region)
-        message_id = self._accept(draft)
+        message_id = self._accept(draft, region)
         return self._spoil(result({"MessageId": message_id}), draft.recipients)
 
     def send_bulk_email(self, body: bytes, region: str) -> SandboxReply:
@@ -93,7 +93,7 @@ class SandboxSending:
         try:
             draft = read()
             self._account.check_recipients(draft.recipients, region=region)
-            return {"Status": "SUCCESS", "MessageId": self._accept(draft)}
+            return {"Status": "SUCCESS", "MessageId": self._accept(draft, region)}
         except ApiError as error:
             return {"Status": _ENTRY_STATUSES[error.code], "Error": error.message}
 
@@ -105,7 +105,7 @@ class SandboxSending:
         if not self._account.bucket.has_tokens():
             raise self._account.throttle()
 
-    def _accept(self, draft: Draft) -> str:
+    def _accept(self, draft: Draft, region: str) -> str:
         """Count and record a message; return its id."""
         fate = self._account.take(draft.recipients)
         on_list = self._account.suppression.reasons_of(draft.recipients)
@@ -114,7 +114,7 @@ class SandboxSending:
         draft.outgoing_ip = self._account.choose_outgoing(draft.configuration_set, draft.recipients)
         if draft.content.failure:
             fate = "rendering_failure"
-        self._record.append(draft, message_id=message_id, at=at, fate=fate, on_list=on_list)
+        self._record.append(draft, message_id=message_id, at=at, fate=fate, region=region, on_list=on_list)
         self._account.count_accepted(len(draft.recipients))
         if self._accepted is not None:
             self._accepted(draft.recipients)

@@ -7,9 +7,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
 
-import orjson
 import pytest
-from support.credentials import bearer
+from support.control import call
 from support.ses import open_ses
 
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
@@ -36,17 +35,6 @@ def send(ses: Any, *to: str) -> Any:
     return ses.send_email(FromEmailAddress="n@acme.example", Destination=destination, Content=content)
 
 
-def call(
-    sandbox: EmbeddedSandbox, method: str, path: str, document: Any = None, **headers: str
-) -> tuple[int, dict[str, Any]]:
-    body = None if document is None else orjson.dumps(document)
-    with closing(HTTPConnection(urlsplit(sandbox.url).netloc, timeout=10)) as connection:
-        connection.request(method, path, body=body, headers=bearer(sandbox) | headers)
-        reply = connection.getresponse()
-        content = reply.read()
-        return reply.status, orjson.loads(content) if reply.headers.get_content_type() == "application/json" else {}
-
-
 def test_the_state_counts_what_was_accepted_throttled_and_refused(sandbox: EmbeddedSandbox, ses: Any) -> None:
     send(ses, "a@b.example", "c@d.example")
     call(sandbox, "PATCH", "/_sandbox/state", {"max_send_rate": 0})
@@ -64,6 +52,7 @@ def test_the_state_counts_what_was_accepted_throttled_and_refused(sandbox: Embed
         "latency_seconds": 0.0,
         "production_access": True,
         "sending_enabled": True,
+        "reachable": True,
         "enforcement_status": "HEALTHY",
         "vdm_enabled": False,
         "bounce_rate": None,

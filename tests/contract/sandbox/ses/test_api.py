@@ -76,6 +76,7 @@ def test_send_email_is_recorded_as_the_recipient_sees_it(ses: Any, folder: Path)
     assert message == {
         "message_id": reply["MessageId"],
         "operation": "SendEmail",
+        "region": "us-east-1",
         "from": "Acme News <news@acme.example>",
         "to": ["Ann@b.example", "c@d.example"],
         "tags": {"msg": "01J"},
