@@ -66,6 +66,26 @@ async def refuse_if_unverified(client: Any, address: str, key: str) -> None:
     )
 
 
+async def find_identity(client: Any, domain: str) -> tuple[str, dict[str, Any]] | None:
+    """Find the identity that covers a domain: the domain itself, or the nearest domain above it.
+
+    Args:
+        client: an SES client of AwsServices.
+        domain: in lower case.
+
+    Returns:
+        Its name and the reply of GetEmailIdentity; None where the account has none.
+    """
+    labels = domain.split(".")
+    for name in (".".join(labels[i:]) for i in range(len(labels) - 1)):
+        try:
+            return name, await client.get_email_identity(EmailIdentity=name)
+        except ServiceError as error:
+            if _code(error) != "NotFoundException":
+                raise
+    return None
+
+
 async def list_verified(client: Any) -> set[str]:
     """List the identities that are verified for sending: domains in lower case, addresses as they are."""
     verified: set[str] = set()

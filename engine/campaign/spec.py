@@ -161,11 +161,10 @@ def change_transport(spec: CampaignSpec, transport: str | None) -> CampaignSpec:
     try:
         return spec.model_copy(update={"delivery": DeliverySpec.model_validate(document)})
     except ValidationError:
-        setting = spec.delivery.not_by_smtp or f'call = "{spec.delivery.call}"'
         raise UsageError(
-            f"the transport {transport} does not work with {setting}",
+            f'the transport {transport} does not work with call = "{spec.delivery.call}"',
             where="--transport",
-            remedy="use ses, smtp or outbox; only ses has bulk calls, multi-region endpoints and tracking by campaign",
+            remedy="use ses, smtp or outbox; only ses has bulk calls",
         ) from None
 
 

@@ -1,5 +1,7 @@
 """Commands about the SES account: its state, its set-up, its authentication, its addresses, its reputation."""
 
+import click
+
 from engine.cli.declare import declare, declare_group
 
 status = declare(
@@ -15,12 +17,32 @@ status = declare(
     examples=["mailrun ses status", "mailrun ses status --json"],
 )
 
+verify = declare(
+    "verify",
+    "ses_verify:ses_verify",
+    """Check the DNS records and the state of a sending domain.
+
+    Checks what Gmail, Yahoo, Microsoft and SES look for: the identity, its DKIM records and their keys, MX and SPF of
+    MAIL FROM, DMARC and its alignment with the From address, and with BIMI, MTA-STS and TLS reports what is optional.
+    Without credentials or a region, DNS alone is checked. Nothing is changed.
+
+    Name servers are those of `nameservers` in [dns] of mailrun.toml. A question that they do not answer is unknown:
+    it is reported, and does not fail the command.
+
+    Exits with 69 if a check fails, and with 0 if none does.
+    """,
+    click.Argument(["domain"], required=False),
+    click.Option(["--from", "sender"], metavar="ADDRESS", help="From address of your mail. Default: one at DOMAIN"),
+    click.Option(["--mail-from"], metavar="SUBDOMAIN", help="MAIL FROM domain. Default: the one that SES uses"),
+    examples=["mailrun ses verify acme.example", "mailrun ses verify acme.example --from news@mail.acme.example"],
+)
+
 ses = declare_group(
     "ses",
     """Set up and watch the SES account.
 
     Region and credentials are those of the AWS environment or profile.
     """,
-    [status],
+    [status, verify],
     examples=["mailrun ses status"],
 )
