@@ -14,6 +14,7 @@ from engine.clock import Clock, SystemClock
 from engine.errors import ConfigurationError
 from engine.http.connections import stop_serving
 from engine.http.guard import RequestGuard, is_loopback_name, make_server
+from engine.sandbox.dedicated.addresses import DedicatedAddresses
 from engine.sandbox.events.behaviour import Behaviour
 from engine.sandbox.events.envelopes import CERTIFICATE_PATH
 from engine.sandbox.events.feedback import QUEUE_NAME, Feedback
@@ -35,7 +36,6 @@ from engine.sandbox.ses.configuration_sets import ConfigurationSets
 from engine.sandbox.ses.identities import Identities
 from engine.sandbox.ses.import_jobs import ImportJobs, make_fetch
 from engine.sandbox.ses.limits import RateBucket, RollingQuota
-from engine.sandbox.ses.pools import DedicatedAddresses
 from engine.sandbox.ses.regions import SandboxRegions
 from engine.sandbox.ses.sending import SandboxSending
 from engine.sandbox.ses.simulator import is_simulator

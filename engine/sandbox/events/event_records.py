@@ -10,8 +10,8 @@ from datetime import datetime, timedelta
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
+from engine.sandbox.dedicated.addresses import SHARED_ADDRESS
 from engine.sandbox.events.behaviour import Behaviour, Fate
-from engine.sandbox.ses.pools import SHARED_ADDRESS
 
 ACCOUNT_ID = "123456789012"
 REGION = "us-east-1"

@@ -8,6 +8,7 @@ from operator import attrgetter
 from urllib.parse import parse_qs, unquote
 
 from engine.clock import Clock
+from engine.sandbox.dedicated.operations import PoolOperations
 from engine.sandbox.http.faults import OF_CALLS, SandboxFaults
 from engine.sandbox.http.replies import ApiError, SandboxReply, bad_request, result
 from engine.sandbox.reputation.account_reputation import SandboxReputation
@@ -18,7 +19,6 @@ from engine.sandbox.ses.identity_calls import IdentityCalls
 from engine.sandbox.ses.import_jobs import ImportJobs
 from engine.sandbox.ses.members import optional, required
 from engine.sandbox.ses.paging import page_of, read_page_request
-from engine.sandbox.ses.pool_routes import PoolOperations
 from engine.sandbox.ses.sending import SandboxSending, parse_request
 from engine.sandbox.ses.suppression import REASONS
 

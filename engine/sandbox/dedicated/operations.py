@@ -3,9 +3,9 @@
 from collections.abc import Callable, Mapping
 from operator import itemgetter
 
+from engine.sandbox.dedicated.addresses import DedicatedAddresses
 from engine.sandbox.http.replies import SandboxReply, result
 from engine.sandbox.ses.paging import page_of, read_page_request
-from engine.sandbox.ses.pools import DedicatedAddresses
 from engine.sandbox.ses.sending import parse_request
 
 Query = dict[str, list[str]]

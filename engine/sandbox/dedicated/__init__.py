@@ -1,0 +1,1 @@
+"""Dedicated IP addresses and pools of the sandbox account."""
