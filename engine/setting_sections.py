@@ -2,7 +2,7 @@
 
 import json
 import re
-from ipaddress import ip_address
+from ipaddress import IPv4Network, ip_address
 from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, field_validator
@@ -215,6 +215,28 @@ class SesSettings(BaseModel):
     inbound_bucket: str = Field(
         default="", description="bucket of received mail. Default: mailrun-inbound-ACCOUNT-REGION"
     )
+    own_addresses: tuple[str, ...] = Field(
+        default=(),
+        description=(
+            "ranges of IP addresses that you brought to SES (BYOIP), such as 198.51.100.0/24: mailrun ses pools marks"
+            " them, because SES does not"
+        ),
+    )
+
+    @field_validator("own_addresses", mode="before")
+    @classmethod
+    def _divide(cls, ranges: Any) -> Any:
+        return tuple(ranges.replace(",", " ").split()) if isinstance(ranges, str) else ranges
+
+    @field_validator("own_addresses")
+    @classmethod
+    def _are_ranges(cls, ranges: tuple[str, ...]) -> tuple[str, ...]:
+        for text in ranges:
+            try:
+                IPv4Network(text)
+            except ValueError:
+                raise ValueError(f"{text} is not a range of IPv4 addresses, such as 198.51.100.0/24") from None
+        return ranges
 
 
 class DnsSettings(BaseModel):

@@ -2,9 +2,8 @@
 
 from typing import Any
 
-import botocore.exceptions
-
 from engine.account.client import translate_aws_errors
+from engine.account.reply_codes import read_code
 from engine.account.unknown_operation import UnknownOperationError, find_variable, is_unknown_operation
 from engine.errors import ServiceError
 from engine.logs import get_logger
@@ -51,7 +50,7 @@ async def refuse_if_unverified(client: Any, address: str, key: str) -> None:
                 note = f"{UnknownOperationError(client, 'GetEmailIdentity').what}: whether {key} is verified is unknown"
                 log.warning("sender.unknown", note=note, where=find_variable())
                 return
-            match _code(error):
+            match read_code(error):
                 case "NotFoundException":
                     continue
                 case "AccessDeniedException" | "AccessDenied":
@@ -100,8 +99,3 @@ async def list_verified(client: Any) -> set[str]:
         if not page.get("NextToken"):
             return verified
         token = {"NextToken": page["NextToken"]}
-
-
-def _code(error: ServiceError) -> str:
-    cause = error.__cause__
-    return cause.response["Error"].get("Code", "") if isinstance(cause, botocore.exceptions.ClientError) else ""

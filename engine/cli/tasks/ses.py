@@ -3,6 +3,7 @@
 import click
 
 from engine.cli.declare import declare, declare_group
+from engine.cli.tasks.ses_pools import pools
 
 status = declare(
     "status",
@@ -43,6 +44,6 @@ ses = declare_group(
 
     Region and credentials are those of the AWS environment or profile.
     """,
-    [status, verify],
+    [status, verify, pools],
     examples=["mailrun ses status"],
 )
