@@ -71,7 +71,7 @@ def find_daily_limit(day: int) -> float:
     [200, 50000, 50000]
     """
     growth = (FULL / FIRST_DAY) ** (1 / (DAYS - 1))
-    return float(FIRST_DAY * growth ** (min(day, DAYS) - 1))
+    return float(round(FIRST_DAY * growth ** (min(day, DAYS) - 1), 6))
 
 
 def _list_assumptions(warming: Sequence[DedicatedAddress], ready: int) -> Iterator[str]:

@@ -8,7 +8,7 @@ from engine.cli.declare import Group, declare, refuse_options_that_the_command_l
 from engine.cli.options import IpAddress, make_common_options
 from engine.on_demand import OnDemand
 
-_FUNCTIONS = "ses_pools"
+_FUNCTIONS = "ses.pools"
 
 
 def _make_yes(text: str) -> click.Option:

@@ -1,0 +1,1 @@
+"""`mailrun ses`: one module per command."""
