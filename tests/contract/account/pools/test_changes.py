@@ -1,4 +1,4 @@
-"""Pools are read and changed through SES's API: the sandbox has addresses; moto, the independent server, pools alone."""
+"""Pools are read and changed through the API of SES: of the sandbox, which has addresses, and of moto."""
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
@@ -108,7 +108,8 @@ def test_find_move_names_the_sets_that_lose_their_last_address(ses: Any):
     assert find_move(FIRST, "news").stranded == ()
 
 
-def test_find_move_counts_sets_without_a_pool_for_the_default_pool(ses: Any):
+@pytest.mark.usefixtures("sandbox")
+def test_find_move_counts_sets_without_a_pool_for_the_default_pool():
     create("news")
     move(FIRST, "news")
     assert find_move(SECOND, "news") == changes.PoolMove(SECOND, DEFAULT_POOL, "news", ("plain",))
