@@ -80,7 +80,7 @@ async def find_identity(client: Any, domain: str) -> tuple[str, dict[str, Any]] 
         try:
             return name, await client.get_email_identity(EmailIdentity=name)
         except ServiceError as error:
-            if _code(error) != "NotFoundException":
+            if read_code(error) != "NotFoundException":
                 raise
     return None
 
