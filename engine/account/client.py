@@ -55,6 +55,20 @@ class ThreadedClient:
         self._thread = thread
         self.meta = client.meta
 
+    def resolve_endpoint(self, operation: str, **parameters: Any) -> Any:
+        """Apply botocore's endpoint rules to a call that is not made: its URL, and how it is signed.
+
+        Args:
+            operation: such as SendEmail.
+            parameters: of the call.
+
+        Raises:
+            botocore.exceptions.BotoCoreError: the rules do not allow it.
+        """
+        model = self._client.meta.service_model.operation_model(operation)
+        rules = self._client._ruleset_resolver  # noqa: SLF001 - botocore publishes it nowhere else
+        return rules.construct_endpoint(operation_model=model, call_args=parameters, request_context={})
+
     def __getattr__(self, operation: str) -> Callable[..., Awaitable[Any]]:
         """Return the method of an operation, such as `get_account`."""
         method = getattr(self._client, operation)

@@ -48,6 +48,7 @@ class SendEndpoint(Struct, frozen=True):
         headers: those that are the same in every request, without what signing adds.
         region: of the credential scope.
         service: of the credential scope.
+        is_multi_region: it is signed for every region, with Signature Version 4A.
     """
 
     scheme: str
@@ -58,6 +59,7 @@ class SendEndpoint(Struct, frozen=True):
     headers: Mapping[str, str]
     region: str
     service: str
+    is_multi_region: bool = False
 
 
 class NotLeanError(Exception):
@@ -72,8 +74,12 @@ class _CapturedError(Exception):
         self.request = request
 
 
-async def resolve_sends(account: OpenAccount) -> SendEndpoint:
+async def resolve_sends(account: OpenAccount, endpoint_id: str | None = None) -> SendEndpoint:
     """Resolve where sends go, and how they are signed; nothing is sent.
+
+    Args:
+        account: the open account.
+        endpoint_id: of a multi-region endpoint of SES; None for the region's own.
 
     Raises:
         NotLeanError: a proxy, a client certificate, or a signature of another kind.
@@ -89,9 +95,10 @@ async def resolve_sends(account: OpenAccount) -> SendEndpoint:
     scope = _AUTHORIZATION.fullmatch(headers.get("Authorization", ""))
     if scope is None or scope["signed"] not in _SIGNED:
         raise NotLeanError("sends are not signed with Signature Version 4 over the usual headers")
-    parts = urlsplit(single.url)
+    url = single.url if endpoint_id is None else _resolve_multi_region(account, endpoint_id)
+    parts = urlsplit(url)
     paths = {name: urlsplit(request.url).path for name, request in requests.items()}
-    same_host = urlsplit(requests["SendBulkEmail"].url).netloc == parts.netloc
+    same_host = urlsplit(requests["SendBulkEmail"].url).netloc == urlsplit(single.url).netloc
     if parts.query or "@" in parts.netloc or not same_host or not all(map(_PLAIN_PATH.fullmatch, paths.values())):
         raise NotLeanError(f"the URL of the endpoint {parts.hostname} has an unusual form")
     usual = {"http": 80, "https": 443}[parts.scheme]
@@ -106,7 +113,21 @@ async def resolve_sends(account: OpenAccount) -> SendEndpoint:
         headers={name: value for name, value in headers.items() if name.lower() not in _OWN},
         region=scope["region"],
         service=scope["service"],
+        is_multi_region=endpoint_id is not None,
     )
+
+
+def _resolve_multi_region(account: OpenAccount, endpoint_id: str) -> str:
+    """Return the URL of a multi-region endpoint. Its paths and headers are those of the region's own.
+
+    botocore makes such a request only with a library that mailrun does not need, so its endpoint rules are asked.
+    """
+    with translate_aws_errors("SES"):
+        found = account.control_plane.resolve_endpoint("SendEmail", EndpointId=endpoint_id)
+    schemes = [(one["name"], one.get("signingRegionSet")) for one in found.properties.get("authSchemes", ())]
+    if schemes != [("sigv4a", ["*"])]:
+        raise NotLeanError("sends through a multi-region endpoint are not signed with Signature Version 4A")
+    return str(found.url)
 
 
 async def _capture(client: Any, operation: str) -> Any:

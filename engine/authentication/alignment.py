@@ -1,32 +1,62 @@
-"""Whether two domains align: the same name, or the same organizational domain by the Public Suffix List."""
+"""Alignment: whether a domain that a method proved counts for the domain in From.
 
-from functools import cache
+Sources: RFC 7489 3.1 (alignment), 3.2 (the organizational domain, by the Public Suffix List).
+"""
+
+from functools import lru_cache
 
 from publicsuffixlist import PublicSuffixList
 
+_LONGEST_DOMAIN = 253
 
-@cache
-def _load_list() -> PublicSuffixList:
+
+@lru_cache(maxsize=1)
+def _read_list() -> PublicSuffixList:
     return PublicSuffixList()
 
 
-def find_organizational_domain(domain: str) -> str:
-    """Return the public suffix and one label more; the domain itself where it is a public suffix (RFC 7489 3.2).
+def clean_domain(text: str) -> str:
+    """Return a domain in lower case and ASCII; empty where it is not a domain.
 
-    >>> find_organizational_domain("news.acme.co.uk")
-    'acme.co.uk'
+    >>> clean_domain(" Bücher.Example. "), clean_domain("a b")
+    ('xn--bcher-kva.example', '')
     """
-    name = domain.lower().removesuffix(".")
-    return _load_list().privatesuffix(name) or name
+    domain = text.strip(" \t<>").rstrip(".").lower()
+    if not domain.isascii():
+        try:
+            domain = domain.encode("idna").decode("ascii")
+        except UnicodeError:
+            return ""
+    labels = domain.split(".")
+    is_domain = len(domain) <= _LONGEST_DOMAIN and all(
+        0 < len(label) <= 63 and label.replace("-", "").replace("_", "").isalnum() for label in labels
+    )
+    return domain if is_domain else ""
 
 
-def is_aligned(domain: str, from_domain: str, *, strict: bool) -> bool:
-    """Return whether a domain that was authenticated aligns with the From domain.
+def find_organizational_domain(domain: str) -> str:
+    """Return the domain below the public suffix; the domain itself where it is a public suffix.
+
+    >>> find_organizational_domain("news.mail.acme.co.uk"), find_organizational_domain("co.uk")
+    ('acme.co.uk', 'co.uk')
+    """
+    return _read_list().privatesuffix(domain) or domain
+
+
+def is_aligned(proven: str, sender: str, *, strict: bool = False) -> bool:
+    """Return whether a proven domain counts for the domain in From.
 
     Args:
-        domain: d= of DKIM, or the MAIL FROM domain.
-        from_domain: of the From address.
-        strict: both must be the same (adkim=s, aspf=s), RFC 7489 3.1.
+        proven: `d=` of a valid signature, or the MAIL FROM domain that SPF passed for.
+        sender: the domain in From.
+        strict: they must be the same; otherwise their organizational domains must be.
+
+    >>> is_aligned("mail.acme.co.uk", "acme.co.uk"), is_aligned("mail.acme.co.uk", "acme.co.uk", strict=True)
+    (True, False)
+    >>> is_aligned("other.co.uk", "acme.co.uk"), is_aligned("", "")
+    (False, False)
     """
-    first, second = (one.lower().removesuffix(".") for one in (domain, from_domain))
-    return first == second or (not strict and find_organizational_domain(first) == find_organizational_domain(second))
+    mine, other = clean_domain(proven), clean_domain(sender)
+    if not mine or not other:
+        return False
+    return mine == other or (not strict and find_organizational_domain(mine) == find_organizational_domain(other))

@@ -108,13 +108,29 @@ class ListManagement(Struct, frozen=True):
 
 
 class Envelope(Struct, frozen=True):
-    """What is the same in all messages of a campaign: mailboxes in header form, attachments, configuration set."""
+    """What is the same in all messages of a campaign.
+
+    Attributes:
+        sender: mailbox in header form.
+        reply_to: mailboxes in header form.
+        attachments: files and inline images.
+        configuration_set: of SES; None where the campaign names none.
+        list_management: SES's own subscription management, if it is used.
+        endpoint_id: of an SES multi-region endpoint.
+        tenant: of SES.
+        open_tracking: overrides the configuration set; None leaves it to the set.
+        click_tracking: as above.
+    """
 
     sender: str
     reply_to: tuple[str, ...]
     attachments: tuple[Attachment, ...]
     configuration_set: str | None
     list_management: ListManagement | None = None
+    endpoint_id: str | None = None
+    tenant: str | None = None
+    open_tracking: bool | None = None
+    click_tracking: bool | None = None
 
 
 def prepare_envelope(campaign: Campaign) -> Envelope:
@@ -140,6 +156,10 @@ def prepare_envelope(campaign: Campaign) -> Envelope:
         attachments=attachments,
         configuration_set=spec.delivery.configuration_set,
         list_management=_read_list_management(spec.unsubscribe),
+        endpoint_id=spec.delivery.endpoint_id,
+        tenant=spec.delivery.tenant,
+        open_tracking=spec.delivery.open_tracking,
+        click_tracking=spec.delivery.click_tracking,
     )
 
 

@@ -161,10 +161,11 @@ def change_transport(spec: CampaignSpec, transport: str | None) -> CampaignSpec:
     try:
         return spec.model_copy(update={"delivery": DeliverySpec.model_validate(document)})
     except ValidationError:
+        setting = spec.delivery.not_by_smtp or f'call = "{spec.delivery.call}"'
         raise UsageError(
-            f'the transport {transport} does not work with call = "{spec.delivery.call}"',
+            f"the transport {transport} does not work with {setting}",
             where="--transport",
-            remedy="use ses, smtp or outbox; only ses has bulk calls",
+            remedy="use ses, smtp or outbox; only ses has bulk calls, multi-region endpoints and tracking by campaign",
         ) from None
 
 

@@ -30,6 +30,9 @@ from engine.campaign.spec_values import (
 )
 from engine.campaign.time_zones import find_zone
 
+_HOST_LABEL = r"[A-Za-z0-9]([A-Za-z0-9-]{0,61}[A-Za-z0-9])?"
+_HOST_LABELS = rf"^{_HOST_LABEL}(\.{_HOST_LABEL}){{0,3}}$"
+
 
 class ContentSpec(Section):
     """`[content]`: the files of the campaign folder that make the message."""
@@ -118,6 +121,20 @@ class DeliverySpec(Section):
     configuration_set: str | None = Field(
         default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$", description="SES configuration set"
     )
+    endpoint_id: str | None = Field(
+        default=None,
+        pattern=_HOST_LABELS,
+        description="id of an SES multi-region endpoint, such as abcdef12.g3h: SES splits the mail between two regions",
+    )
+    tenant: str | None = Field(
+        default=None, pattern=r"^[A-Za-z0-9_-]{1,64}$", description="SES tenant that the mail is sent for"
+    )
+    open_tracking: bool | None = Field(
+        default=None, description="whether SES tracks opens of this campaign. Default: as the configuration set says"
+    )
+    click_tracking: bool | None = Field(
+        default=None, description="whether SES tracks clicks of this campaign. Default: as the configuration set says"
+    )
     rate_share: float = Field(
         default=1.0, gt=0, le=1, description="share of the account's send rate that the run may use"
     )
@@ -149,10 +166,24 @@ class DeliverySpec(Section):
         check_tags(self.tags, self.feedback_id)
         return self
 
+    @property
+    def not_by_smtp(self) -> str | None:
+        """The first setting that only the API of SES has, as campaign.toml writes it; None where there is none."""
+        if self.call == "bulk":
+            return 'call = "bulk"'
+        if self.endpoint_id is not None:
+            return f'endpoint_id = "{self.endpoint_id}"'
+        for key, value in (("open_tracking", self.open_tracking), ("click_tracking", self.click_tracking)):
+            if value is not None:
+                return f"{key} = {str(value).lower()}"
+        return None
+
     @model_validator(mode="after")
-    def _bulk_needs_ses(self) -> "DeliverySpec":
-        if self.call == "bulk" and self.transport == "smtp":
-            raise ValueError('sets call = "bulk" with transport = "smtp"', 'use transport = "ses", or call = "single"')
+    def _some_settings_need_the_api(self) -> "DeliverySpec":
+        setting = self.not_by_smtp if self.transport == "smtp" else None
+        if setting is not None:
+            remedy = 'call = "single"' if self.call == "bulk" else f"remove {setting.partition(' ')[0]}"
+            raise ValueError(f'sets {setting} with transport = "smtp"', f'use transport = "ses", or {remedy}')
         return self
 
 

@@ -119,7 +119,7 @@ class Outbound(Struct, frozen=True, kw_only=True):
             finally:
                 outbox.close()
         else:
-            caller = await open_caller(self.ses)
+            caller = await open_caller(self.ses, envelope.endpoint_id)
             try:
                 documents = Documents(envelope)
                 yield SesTransport(

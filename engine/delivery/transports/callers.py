@@ -6,7 +6,7 @@ import time
 from base64 import b64decode
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import botocore.exceptions
 import botocore.httpsession
@@ -22,16 +22,26 @@ from engine.delivery.transports.ses import Caller, CredentialsError
 from engine.delivery.transports.sigv4 import Keys, Signer
 from engine.errors import ConfigurationError
 from engine.logs import get_logger
+from engine.on_demand import OnDemand
+
+if TYPE_CHECKING:
+    from engine.delivery.transports.sigv4a import AsymmetricSigner
 
 CALL_TIMEOUT_SECONDS = 60  # a whole call by aiobotocore; its own timeouts bound the parts, but not the sum
 RENEWAL_SECONDS = 30.0  # for the issuer of new credentials: STS, a metadata service, a program
 KEYS_SECONDS = 1.0  # how long keys are used before they are read again; credentials are renewed long before they expire
+
+# After it a new connection follows the DNS record, which SES changes where a region fails. AWS asks for 60 s at most
+# of DNS caching, and short keep-alive: https://docs.aws.amazon.com/ses/latest/dg/global-endpoints.html
+MULTI_REGION_SECONDS = 60.0
 
 _UNREACHABLE = (  # what issues credentials
     botocore.exceptions.HTTPClientError,
     botocore.exceptions.ConnectionError,
     botocore.exceptions.MetadataRetrievalError,
 )
+
+_make_asymmetric_signer = OnDemand("engine.delivery.transports.sigv4a:AsymmetricSigner")  # few campaigns need it
 
 log = get_logger()
 
@@ -69,8 +79,10 @@ class LeanCaller:
         self._carrier = carrier
         self._now = now
         content_type = resolved.headers["Content-Type"]
-        self._signer = Signer(
-            resolved.authority, region=resolved.region, service=resolved.service, content_type=content_type
+        self._signer: Signer | AsymmetricSigner = (
+            _make_asymmetric_signer(resolved.authority, service=resolved.service, content_type=content_type)
+            if resolved.is_multi_region
+            else Signer(resolved.authority, region=resolved.region, service=resolved.service, content_type=content_type)
         )
         same = {"Host": resolved.authority, **resolved.headers}
         lines = "".join(f"{name}: {value}\r\n" for name, value in same.items())
@@ -177,11 +189,16 @@ class OpenCaller:
             self._carrier.close()
 
 
-async def open_caller(account: OpenAccount) -> OpenCaller:
+async def open_caller(account: OpenAccount, endpoint_id: str | None = None) -> OpenCaller:
     """Choose how calls to SES are carried: lean, or by aiobotocore where something needs it, which is logged.
 
+    Args:
+        account: the open account.
+        endpoint_id: of a multi-region endpoint of SES, which the lean client alone reaches.
+
     Raises:
-        ConfigurationError: no credentials, no region, or a CA bundle that cannot be read.
+        ConfigurationError: no credentials, no region, a CA bundle that cannot be read, or a multi-region endpoint that
+            the lean client cannot be used with.
     """
     if account.dropped:
         log.warning(
@@ -192,8 +209,10 @@ async def open_caller(account: OpenAccount) -> OpenCaller:
             do="set AWS_ENDPOINT_URL to such an endpoint, or remove it and the profile's endpoint_url",
         )
     try:
-        resolved = await resolve_sends(account)
+        resolved = await resolve_sends(account, endpoint_id)
     except NotLeanError as reason:
+        if endpoint_id is not None:
+            raise refuse_endpoint_id(endpoint_id, reason) from None
         log.warning(
             "delivery.not_lean",
             reason=str(reason),
@@ -202,8 +221,21 @@ async def open_caller(account: OpenAccount) -> OpenCaller:
         client, credentials = await account.open_send_client()
         return OpenCaller(BotocoreCaller(client, credentials), None)
     tls = _make_tls_context(account.verify) if resolved.scheme == "https" else None
-    carrier = Carrier(host=resolved.host, port=resolved.port, tls=tls, most_open=2 * find_most())
+    longest = MULTI_REGION_SECONDS if resolved.is_multi_region else None
+    carrier = Carrier(
+        host=resolved.host, port=resolved.port, tls=tls, most_open=2 * find_most(), longest_seconds=longest
+    )
     return OpenCaller(LeanCaller(resolved, account.credentials, carrier), carrier)
+
+
+def refuse_endpoint_id(endpoint_id: str, reason: NotLeanError) -> ConfigurationError:
+    """Return why a multi-region endpoint cannot be used: aiobotocore has no Signature Version 4A of its own."""
+    return ConfigurationError(
+        f"the multi-region endpoint {endpoint_id} cannot be used here: {reason}",
+        where="campaign.toml: [delivery] endpoint_id",
+        remedy="let the workers reach the endpoint directly (NO_PROXY=amazonaws.com, no client certificate, a plain"
+        " endpoint URL), or remove endpoint_id: the mail then goes through one region",
+    )
 
 
 def _make_tls_context(verify: bool | str) -> ssl.SSLContext:  # noqa: FBT001 - botocore's own value

@@ -52,6 +52,7 @@ class Carrier:
         connect_seconds: for the name, TCP and TLS together.
         most_open: from so many connections on, one is used again at once.
         quiet_seconds: how long one must have been idle before it is used again.
+        longest_seconds: how old a connection may be when it is used again; None for as old as it gets.
     """
 
     host: str
@@ -60,6 +61,7 @@ class Carrier:
     connect_seconds: float = CONNECT_SECONDS
     most_open: int = 2 * MOST
     quiet_seconds: float = QUIET_SECONDS
+    longest_seconds: float | None = None
     loop: asyncio.AbstractEventLoop = field(default_factory=asyncio.get_running_loop)
     _idle: IdleConnections = field(init=False)
     _busy: set[Connection] = field(default_factory=set)
@@ -244,7 +246,10 @@ class Carrier:
                     connected.close()
                 raise
             else:
-                return Connection(self, connected, tls)
+                connection = Connection(self, connected, tls)
+                if self.longest_seconds is not None:
+                    connection.expires_at = monotonic() + self.longest_seconds
+                return connection
             if connected is not None:
                 connected.close()
         raise refused

@@ -74,6 +74,7 @@ class Connection:
         deadline: when the answer must have arrived, by the monotonic clock.
         idle_since: when it was used last, by the monotonic clock.
         idle_seconds: how long the server announced to keep it open; None where it announced nothing.
+        expires_at: when it is too old to be used again, by the monotonic clock.
         lost: it is closed.
 
     Args:
@@ -97,6 +98,7 @@ class Connection:
         self.deadline = 0.0
         self.idle_since = 0.0
         self.idle_seconds: float | None = None
+        self.expires_at = float("inf")
         self.lost = False
         self._loop.add_reader(self._descriptor, self._receive)
 

@@ -74,7 +74,7 @@ class IdleConnections(Struct):
                 some.remove(connection)
 
     def close_stale(self) -> None:
-        """Close those that were idle for so long that the server may close them."""
+        """Close those that were idle for so long that the server may close them; `take` closes those that are old."""
         now = monotonic()
         self._sort(now)
         while self._quiet and self._is_stale(self._quiet[0], now):
@@ -107,6 +107,8 @@ class IdleConnections(Struct):
             self._quiet.append(self._young.popleft())
 
     def _is_stale(self, connection: Connection, now: float) -> bool:
+        if now >= connection.expires_at:
+            return True
         stated = connection.idle_seconds
         longest = self._longest_seconds if stated is None else min(self._longest_seconds, stated / 2)
         return now - connection.idle_since > longest

@@ -75,6 +75,12 @@ class Documents:
             same["ReplyToAddresses"] = list(envelope.reply_to)
         if envelope.configuration_set:
             same["ConfigurationSetName"] = envelope.configuration_set
+        if envelope.endpoint_id:
+            same["EndpointId"] = envelope.endpoint_id
+        if envelope.tenant:
+            same["TenantName"] = envelope.tenant
+        if tracking := _write_tracking(envelope):
+            same["ConfigurationOverrides"] = {"Tracking": tracking}
         self._same = same
         of_single, managed = dict(same), envelope.list_management
         if managed is not None:
@@ -253,6 +259,11 @@ class _PairWriter(dict[tuple[str, str], bytes]):
         return b",".join(
             [_UNIQUE[pair[0]] + orjson.dumps(pair[1]) + b"}" if pair[0] in _UNIQUE else self[pair] for pair in pairs]
         )
+
+
+def _write_tracking(envelope: Envelope) -> dict[str, str]:
+    tracking = {"OpenTrackingEnabled": envelope.open_tracking, "ClickTrackingEnabled": envelope.click_tracking}
+    return {name: "ENABLED" if on else "DISABLED" for name, on in tracking.items() if on is not None}
 
 
 def _write_attachment(attachment: Attachment) -> dict[str, str]:

@@ -7,6 +7,7 @@ or two of the canonical request and of one HMAC. Tests compare every byte with b
 """
 
 import hmac
+from collections.abc import Mapping
 from hashlib import sha256
 from time import gmtime, strftime
 from typing import TYPE_CHECKING
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
     from hashlib import _Hash
 
 ALGORITHM = "AWS4-HMAC-SHA256"
-_TERMINATOR = "aws4_request"
+TERMINATOR = "aws4_request"
 
 
 class Keys(Struct, frozen=True):
@@ -33,9 +34,23 @@ class Keys(Struct, frozen=True):
 def derive_key(secret_key: str, *, date: str, region: str, service: str) -> bytes:
     """Derive the signing key of a day (`YYYYMMDD`), a region and a service."""
     key = b"AWS4" + secret_key.encode()
-    for part in (date, region, service, _TERMINATOR):
+    for part in (date, region, service, TERMINATOR):
         key = hmac.digest(key, part.encode(), "sha256")
     return key
+
+
+def write_canonical(signed: Mapping[str, str]) -> tuple[tuple[str, str], str]:
+    """Write what the canonical requests of POSTs without a query have in common.
+
+    Args:
+        signed: names in lower case and values of the signed headers, in the order of the names.
+
+    Returns:
+        What comes before the path and what between it and the body's hash; and the names of the signed headers.
+    """
+    names = ";".join(signed)
+    lines = "".join(f"{name}:{value}\n" for name, value in signed.items())
+    return ("POST\n", f"\n\n{lines}\n{names}\n"), names
 
 
 class Signer:
@@ -89,13 +104,11 @@ class Signer:
         if self._derived_for != (date, keys):
             self._key = derive_key(keys.secret_key, date=date, region=self._region, service=self._service)
             self._derived_for = (date, keys)
-        scope = f"{date}/{self._region}/{self._service}/{_TERMINATOR}"
-        token = "" if keys.token is None else f"x-amz-security-token:{keys.token}\n"
-        names = "content-type;host;x-amz-date" + ("" if keys.token is None else ";x-amz-security-token")
-        self._canonical = (
-            "POST\n",
-            f"\n\ncontent-type:{self._content_type}\nhost:{self._host}\nx-amz-date:{stamp}\n{token}\n{names}\n",
-        )
+        scope = f"{date}/{self._region}/{self._service}/{TERMINATOR}"
+        signed = {"content-type": self._content_type, "host": self._host, "x-amz-date": stamp}
+        if keys.token is not None:
+            signed["x-amz-security-token"] = keys.token
+        self._canonical, names = write_canonical(signed)
         self._hashes = {}
         self._to_sign = KeyedHash(self._key, f"{ALGORITHM}\n{stamp}\n{scope}\n".encode())
         line = "" if keys.token is None else f"X-Amz-Security-Token: {keys.token}\r\n"

@@ -267,4 +267,6 @@ def _make_ses_headers(message: Message, envelope: Envelope) -> tuple[tuple[str, 
     headers = [("X-SES-MESSAGE-TAGS", separator.join(tags))]
     if envelope.configuration_set is not None:
         headers.append(("X-SES-CONFIGURATION-SET", envelope.configuration_set))
+    if envelope.tenant is not None:
+        headers.append(("X-SES-TENANT", envelope.tenant))
     return tuple(headers)

@@ -42,6 +42,15 @@ def test_default_window_domains_and_warmup_limit_nothing():
     ("text", "said"),
     [
         ('[delivery]\ntransport = "smtp"\ncall = "bulk"', "bulk"),
+        ('[delivery]\ntransport = "smtp"\nendpoint_id = "abcdef12.g3h"', "remove endpoint_id"),
+        ('[delivery]\ntransport = "smtp"\nopen_tracking = false', "open_tracking = false"),
+        ('[delivery]\ntransport = "smtp"\nclick_tracking = true', "click_tracking = true"),
+        ('[delivery]\nendpoint_id = "https://abcdef12.g3h"', "endpoint_id"),
+        ('[delivery]\nendpoint_id = "-a"', "endpoint_id"),
+        ('[delivery]\nendpoint_id = ""', "endpoint_id"),
+        ('[delivery]\ntenant = "a b"', "tenant"),
+        (f'[delivery]\ntenant = "{"a" * 65}"', "tenant"),
+        ('[delivery]\nopen_tracking = "yes"', "open_tracking"),
         ('[delivery]\ntransport = "pigeon"', "outbox"),
         ('[window]\nfrom = "9:00"\nto = "20:00"', "09:00"),
         ('[window]\nfrom = "24:00"\nto = "20:00"', "time of day"),
@@ -71,5 +80,16 @@ def test_what_is_wrong_is_named_with_what_to_write(text: str, said: str):
 def test_another_transport_is_taken_over_or_refused_where_it_cannot_be():
     assert change_transport(parse(""), None) == parse("")
     assert change_transport(parse(""), "outbox").delivery.transport == "outbox"
-    with pytest.raises(UsageError, match="smtp"):
-        change_transport(parse('[delivery]\ncall = "bulk"'), "smtp")
+    for setting in ('call = "bulk"', 'endpoint_id = "abcdef12.g3h"', "open_tracking = true", "click_tracking = false"):
+        with pytest.raises(UsageError, match=f"smtp does not work with {setting}"):
+            change_transport(parse(f"[delivery]\n{setting}"), "smtp")
+
+
+def test_reach_of_a_campaign_is_read_and_unset_by_default():
+    keys = ("endpoint_id", "tenant", "open_tracking", "click_tracking")
+    spec = parse(
+        '[delivery]\nendpoint_id = "abcdef12.g3h"\ntenant = "a-b_C"\nopen_tracking = false\nclick_tracking = true'
+    )
+    assert [getattr(spec.delivery, key) for key in keys] == ["abcdef12.g3h", "a-b_C", False, True]
+    assert [getattr(parse("").delivery, key) for key in keys] == [None] * 4
+    assert change_transport(parse('[delivery]\ntenant = "a"'), "smtp").delivery.tenant == "a"

@@ -119,7 +119,9 @@ def test_an_unknown_key_is_named_with_its_line_and_the_nearest_key() -> None:
     error = refusal(source)
     assert error.what == "unknown key max_rat"
     assert error.where == f"{FILE}:{line_of(source, 'max_rat ')} [delivery] max_rat"
-    assert error.remedy.startswith("did you mean max_rate? Available: at_quota, call, configuration_set, feedback_id,")
+    assert error.remedy.startswith(
+        "did you mean max_rate? Available: at_quota, call, click_tracking, configuration_set,"
+    )
 
 
 def test_an_unknown_table_is_named_with_the_nearest_table() -> None:

@@ -99,6 +99,49 @@ async def test_calls_through_a_proxy_use_aiobotocore_and_it_is_logged(
     opened.close()
 
 
+@pytest.mark.parametrize(
+    ("environment", "host"),
+    [
+        ({}, "abcdef12.g3h.endpoints.email.amazonaws.com"),
+        ({"AWS_DEFAULT_REGION": "cn-north-1"}, "abcdef12.g3h.endpoints.email.amazonaws.com.cn"),
+        ({"AWS_DEFAULT_REGION": "us-gov-west-1"}, "abcdef12.g3h.endpoints.email.us-gov.amazonaws.com"),
+        ({"AWS_USE_DUALSTACK_ENDPOINT": "true"}, "abcdef12.g3h.endpoints.email.global.api.aws"),
+        ({"AWS_ENDPOINT_URL_SESV2": "http://127.0.0.1:9/base"}, "127.0.0.1"),
+    ],
+)
+@pytest.mark.parametrize("has_crt", [True, False])
+async def test_a_multi_region_endpoint_is_that_of_botocores_rules(
+    aws: pytest.MonkeyPatch, environment: dict[str, str], host: str, *, has_crt: bool
+):
+    aws.setattr("botocore.compat.HAS_CRT", has_crt)
+    for name, value in environment.items():
+        aws.setenv(name, value)
+    async with open_account() as account:
+        resolved, usual = await resolve_sends(account, "abcdef12.g3h"), await resolve_sends(account)
+    assert (resolved.host, resolved.service, resolved.is_multi_region) == (host, "ses", True)
+    assert (resolved.paths, resolved.headers) == (usual.paths, usual.headers)
+    assert not usual.is_multi_region
+
+
+@pytest.mark.parametrize(
+    ("environment", "said"),
+    [
+        ({"HTTPS_PROXY": "http://127.0.0.1:3128"}, "proxy"),
+        ({"AWS_USE_FIPS_ENDPOINT": "true"}, "FIPS"),
+        ({"AWS_ENDPOINT_URL": "http://127.0.0.1:9/a%20b"}, "unusual form"),
+    ],
+)
+async def test_a_multi_region_endpoint_that_cannot_be_signed_for_is_refused(
+    aws: pytest.MonkeyPatch, environment: dict[str, str], said: str
+):
+    for name, value in environment.items():
+        aws.setenv(name, value)
+    async with open_account() as account:
+        with pytest.raises(ConfigurationError, match=said) as refused:
+            await open_caller(account, "abcdef12.g3h")
+    assert refused.value.remedy
+
+
 async def test_configured_ca_bundle_is_used_or_reported_missing(aws: pytest.MonkeyPatch, tmp_path: Path):
     aws.setenv("AWS_CA_BUNDLE", str(tmp_path / "missing.pem"))
     async with open_account() as account:

@@ -104,9 +104,15 @@ async def serving(*answers: bytes | str, tls: ssl.SSLContext | None = None) -> A
 
 @asynccontextmanager
 async def carrying(
-    port: int, tls: ssl.SSLContext | None = None, host: str = "127.0.0.1", quiet: float = 0.0
+    port: int,
+    tls: ssl.SSLContext | None = None,
+    host: str = "127.0.0.1",
+    quiet: float = 0.0,
+    longest: float | None = None,
 ) -> AsyncIterator[Carrier]:
-    carrier = Carrier(host=host, port=port, tls=tls or CONTEXTS[1], connect_seconds=5.0, quiet_seconds=quiet)
+    carrier = Carrier(
+        host=host, port=port, tls=tls or CONTEXTS[1], connect_seconds=5.0, quiet_seconds=quiet, longest_seconds=longest
+    )
     try:
         yield carrier
     finally:
@@ -280,6 +286,17 @@ async def test_idle_connections_are_closed_before_ses_closes_them(monkeypatch: p
         await carrier.post(HEAD, b"{}")
         await carrier.post(HEAD, b"{}")
         assert server.connections == 2
+
+
+async def test_a_connection_that_is_too_old_is_not_used_again(monkeypatch: pytest.MonkeyPatch):
+    now = 1000.0
+    for module in (carrier_module, connection_module, idle_connections):
+        monkeypatch.setattr(module, "monotonic", lambda: now)
+    async with serving() as (server, port), carrying(port, longest=60.0) as carrier:
+        for seconds, connections in ((0.0, 1), (11.0, 1), (11.0, 1), (11.0, 1), (11.0, 1), (11.0, 1), (11.0, 2)):
+            now += seconds
+            await carrier.post(HEAD, b"{}")
+            assert server.connections == connections
 
 
 async def test_a_cancelled_call_does_not_leave_its_answer_to_the_next_one():

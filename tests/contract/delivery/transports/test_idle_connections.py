@@ -31,6 +31,7 @@ class Kept:
     def __init__(self) -> None:
         self.idle_since = 0.0
         self.idle_seconds: float | None = None
+        self.expires_at = float("inf")
         self.is_usable = True
         self.is_closed = False
 

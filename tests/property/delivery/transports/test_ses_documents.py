@@ -41,6 +41,10 @@ ENVELOPES = st.builds(
     ).map(tuple),
     configuration_set=st.none() | NAME,
     list_management=st.none() | st.builds(ListManagement, contact_list=NAME, topic=st.none() | NAME),
+    endpoint_id=st.none() | NAME,
+    tenant=st.none() | NAME,
+    open_tracking=st.none() | st.booleans(),
+    click_tracking=st.none() | st.booleans(),
 )
 
 
@@ -83,6 +87,15 @@ def write_same(envelope: Envelope) -> dict[str, Any]:
         same["ReplyToAddresses"] = list(envelope.reply_to)
     if envelope.configuration_set:
         same["ConfigurationSetName"] = envelope.configuration_set
+    if envelope.endpoint_id:
+        same["EndpointId"] = envelope.endpoint_id
+    if envelope.tenant:
+        same["TenantName"] = envelope.tenant
+    words = {None: None, True: "ENABLED", False: "DISABLED"}
+    tracking = {"OpenTrackingEnabled": envelope.open_tracking, "ClickTrackingEnabled": envelope.click_tracking}
+    if set(tracking.values()) != {None}:
+        given_words = {name: words[value] for name, value in tracking.items() if value is not None}
+        same["ConfigurationOverrides"] = {"Tracking": given_words}
     return same
 
 
