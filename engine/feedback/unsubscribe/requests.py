@@ -18,7 +18,7 @@ from engine.errors import MailrunError
 from engine.feedback.inbound.header_fields import UnreadableMailError, read_content_type, read_fields, unfold
 from engine.feedback.inbound.mail_parts import split_multipart
 from engine.feedback.unsubscribe.pages import ONE_CLICK, UNDO, PageKind, UnsubscribePages
-from engine.feedback.unsubscribe.tokens import FoundToken, find_token
+from engine.feedback.unsubscribe.tokens import FoundToken, find_token, is_probe
 from engine.logs import get_logger
 
 MOST_BODY_BYTES = 8 * 1024
@@ -42,6 +42,7 @@ class LinkMeaning(StrEnum):
 
     PAGE = "page"  # the page with the button
     UNSUBSCRIBED = "unsubscribed"
+    PROBED = "probed"  # a test of the link by `mailrun check`: nothing is recorded
     UNDONE = "undone"
     TOO_LATE = "too_late"  # to undo
     NO_TOKEN = "no_token"  # noqa: S105 - not a secret
@@ -84,6 +85,9 @@ class OptOuts(Protocol):
 
     def opt_out(self, address: str, topic: str) -> None:
         """Suppress an address for a topic, durably; repeating it changes nothing."""
+
+    def probe(self) -> None:
+        """Check that an opt-out could be recorded now, without recording anything."""
 
     def undo(self, address: str, topic: str) -> bool:
         """Undo a recent opt-out by link; False where there is another reason, or it is too old."""
@@ -133,10 +137,13 @@ def _act(request: LinkRequest, found: FoundToken, opt_outs: OptOuts) -> tuple[in
     if request.method != "POST":
         return 200, LinkMeaning.PAGE, PageKind.ASK
     if has_field(request.content_type, request.body, *ONE_CLICK):
+        if is_probe(found):
+            opt_outs.probe()
+            return 200, LinkMeaning.PROBED, PageKind.DONE
         opt_outs.opt_out(found.address, found.topic)
         return 200, LinkMeaning.UNSUBSCRIBED, PageKind.DONE
     if has_field(request.content_type, request.body, *UNDO):
-        if opt_outs.undo(found.address, found.topic):
+        if not is_probe(found) and opt_outs.undo(found.address, found.topic):
             return 200, LinkMeaning.UNDONE, PageKind.UNDONE
         return 409, LinkMeaning.TOO_LATE, PageKind.LATE
     return 400, LinkMeaning.NOT_ONE_CLICK, PageKind.ASK

@@ -8,6 +8,7 @@ from engine.addresses.rules import MAX_ADDRESS_BYTES
 from engine.campaign.unsubscribe_tokens import TOKEN_PATTERN, TokenSigner
 
 MOST_TOKENS = 8  # of one text
+_NOBODY = ""
 _TOKEN = re.compile(TOKEN_PATTERN)
 _TOKENS = re.compile(f"(?=({_TOKEN.pattern}))")  # the text before a token may look like the beginning of one
 
@@ -18,6 +19,19 @@ class FoundToken(NamedTuple):
     token: str
     address: str
     topic: str
+
+
+def make_probe(signer: TokenSigner, topic: str) -> str:
+    """Make the token of a probe: a test of the link that `mailrun check` sends.
+
+    Its address is empty, which no recipient's is. It is answered as any other link, and nothing is recorded.
+    """
+    return signer.sign(_NOBODY, topic)
+
+
+def is_probe(found: FoundToken) -> bool:
+    """Return whether a valid token is that of a probe."""
+    return found.address == _NOBODY
 
 
 def find_token(target: str, signer: TokenSigner) -> FoundToken | None:

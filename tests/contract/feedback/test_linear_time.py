@@ -146,6 +146,9 @@ class NoOptOuts:
     def opt_out(self, address: str, topic: str) -> None:
         raise AssertionError(address, topic)
 
+    def probe(self) -> None:
+        raise AssertionError
+
     def undo(self, address: str, topic: str) -> bool:
         raise AssertionError(address, topic)
 
@@ -325,6 +328,7 @@ OTHERS = {
     "inbound.intake": "records what inbound.mail has read",
     "inbound.objects": "reads bytes without looking into them",
     "inbound.pull": "hands messages to inbound.notifications",
+    "unsubscribe.probe": "reads the status of an answer alone",
     "unsubscribe.opt_out": "records what unsubscribe.requests has verified",
     "unsubscribe.server": "hands requests to unsubscribe.requests",
 }

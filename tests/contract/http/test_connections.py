@@ -122,6 +122,9 @@ class NoOptOuts:
     def opt_out(self, address: str, topic: str) -> None:
         raise AssertionError(address, topic)
 
+    def probe(self) -> None:
+        raise AssertionError
+
     def undo(self, address: str, topic: str) -> bool:
         raise AssertionError(address, topic)
 

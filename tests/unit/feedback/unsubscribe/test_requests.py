@@ -3,10 +3,12 @@
 import base64
 from urllib.parse import quote
 
+import polars as pl
 import pytest
 
+from engine.addresses.parse import judge_addresses
 from engine.campaign.unsubscribe_tokens import TokenSigner
-from engine.errors import PausedError
+from engine.errors import PausedError, UnreachableError
 from engine.feedback.unsubscribe.lambda_handler import answer_event
 from engine.feedback.unsubscribe.pages import ONE_CLICK, UnsubscribePages
 from engine.feedback.unsubscribe.requests import (
@@ -17,6 +19,7 @@ from engine.feedback.unsubscribe.requests import (
     answer_request,
     has_field,
 )
+from engine.feedback.unsubscribe.tokens import find_token, is_probe, make_probe
 
 OLD, NEW = b"an-older-key-of-32-characters-xx", b"the-newer-key-of-32-characters-x"
 SIGNER = TokenSigner([NEW, OLD])
@@ -29,10 +32,14 @@ CLICK = b"List-Unsubscribe=One-Click"
 class Desk:
     def __init__(self, *, undoes: bool = True) -> None:
         self.outs: list[tuple[str, str]] = []
+        self.probes = 0
         self._undoes = undoes
 
     def opt_out(self, address: str, topic: str) -> None:
         self.outs.append((address, topic))
+
+    def probe(self) -> None:
+        self.probes += 1
 
     def undo(self, address: str, topic: str) -> bool:
         if self._undoes:
@@ -217,3 +224,34 @@ def test_invalid_function_event_is_answered_and_changes_nothing(event: dict[str,
     desk = Desk()
     assert answer_event(event, SIGNER, desk, PAGES)["statusCode"] in (404, 405)
     assert not desk.outs
+
+
+def test_probe_is_answered_as_a_click_and_records_nothing() -> None:
+    probe, desk = make_probe(SIGNER, "news"), Desk()
+    reply, real = ask(desk, "POST", f"/u/{probe}", CLICK), ask(Desk(), "POST", f"/u/{TOKEN}", CLICK)
+    assert (reply.status, reply.meaning) == (200, LinkMeaning.PROBED)
+    assert (reply.status, reply.headers, reply.body) == (real.status, real.headers, real.body)
+    assert (desk.outs, desk.probes) == ([], 1)
+
+
+def test_probe_can_neither_be_undone_nor_be_made_without_the_key() -> None:
+    desk, probe = Desk(), make_probe(SIGNER, "news")
+    assert ask(desk, "POST", f"/u/{probe}", b"undo=1").status == 409
+    forged = make_probe(TokenSigner([b"another key of 16 bytes"]), "news")
+    assert ask(desk, "POST", f"/u/{forged}", CLICK).status == 404
+    assert (desk.outs, desk.probes) == ([], 0)
+
+
+def test_probe_is_answered_later_while_the_ledger_is_unreachable() -> None:
+    class Closed(Desk):
+        def probe(self) -> None:
+            raise UnreachableError("the ledger does not answer", remedy="try again")
+
+    assert ask(Closed(), "POST", f"/u/{make_probe(SIGNER, 'news')}", CLICK).status == 503
+
+
+def test_no_recipient_has_the_token_of_a_probe() -> None:
+    found = find_token(make_probe(SIGNER, "news"), SIGNER)
+    assert found is not None
+    assert is_probe(found)
+    assert judge_addresses(pl.Series([found.address], dtype=pl.String))["key"].item(0) is None
