@@ -7,8 +7,8 @@ from functools import cache
 from cryptography.hazmat.primitives.asymmetric import rsa
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
-from engine.authentication.domain_facts import DkimFacts, DomainFacts
-from engine.authentication.domain_in_full import check_domain
+from engine.authentication.domains.all_checks import check_domain
+from engine.authentication.domains.facts import DkimFacts, DomainFacts
 from engine.authentication.resolver import DnsResolver
 from engine.authentication.results import RuleResult, Verdict
 from support.dns import Zone, serve_dns

@@ -20,7 +20,7 @@ status = declare(
 
 verify = declare(
     "verify",
-    "ses_verify:ses_verify",
+    "ses.verify:ses_verify",
     """Check the DNS records and the state of a sending domain.
 
     Checks what Gmail, Yahoo, Microsoft and SES look for: the identity, its DKIM records and their keys, MX and SPF of

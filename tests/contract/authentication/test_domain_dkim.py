@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from support.dns import NO_REPLY, SERVFAIL
 from support.sending_domain import FACTS, check, find, list_troubles, make_key, make_zone
 
-from engine.authentication.domain_facts import DkimFacts
+from engine.authentication.domains.facts import DkimFacts
 from engine.authentication.results import Verdict
 
 NAME, TARGET = "bbbb._domainkey.acme.example", "bbbb.dkim.amazonses.com"

@@ -2,19 +2,19 @@
 
 import asyncio
 
-from engine.authentication.dmarc_record import find_dmarc_record
-from engine.authentication.domain_facts import DomainFacts
-from engine.authentication.mail_from import judge_mail_from, judge_mx
+from engine.authentication.domains.dmarc_record import find_dmarc_record
+from engine.authentication.domains.facts import DomainFacts
+from engine.authentication.domains.mail_from import judge_mail_from, judge_mx
+from engine.authentication.domains.signing_status import judge_signing
+from engine.authentication.domains.spf_record import judge_terms, read_spf_record
 from engine.authentication.resolver import Resolver
 from engine.authentication.results import RuleResult
-from engine.authentication.signing_status import judge_signing
-from engine.authentication.spf_record import judge_terms, read_spf_record
 
 
 async def check_domain_quickly(resolver: Resolver, facts: DomainFacts) -> list[RuleResult]:
     """Check what a launch repeats: the states that SES reports, SPF and MX of MAIL FROM, and that DMARC is there.
 
-    Needs about ten questions to DNS, and imports little. The whole is check_domain in domain_in_full.py.
+    Needs about ten questions to DNS, and imports little. The whole is check_domain in all_checks.py.
     """
     mail_from, (_, dmarc) = await asyncio.gather(
         check_mail_from(resolver, facts), find_dmarc_record(resolver, facts.from_domain)

@@ -2,16 +2,16 @@
 
 import asyncio
 
-from engine.authentication.dkim_records import check_dkim_records
-from engine.authentication.dmarc import check_reports, judge_alignment, judge_extent, judge_policy, judge_syntax
-from engine.authentication.dmarc_record import DmarcRecord, find_dmarc_record
-from engine.authentication.domain import check_mail_from
-from engine.authentication.domain_facts import DomainFacts
+from engine.authentication.domains.dkim_records import check_dkim_records
+from engine.authentication.domains.dmarc import check_reports, judge_alignment, judge_extent, judge_policy, judge_syntax
+from engine.authentication.domains.dmarc_record import DmarcRecord, find_dmarc_record
+from engine.authentication.domains.facts import DomainFacts
+from engine.authentication.domains.launch_checks import check_mail_from
+from engine.authentication.domains.sender_domain import check_sender_domain
+from engine.authentication.domains.signing_status import judge_signing
+from engine.authentication.domains.spf_lookups import check_lookups
 from engine.authentication.resolver import Absence, Absent, Resolver
 from engine.authentication.results import RuleResult, Verdict
-from engine.authentication.sender_domain import check_sender_domain
-from engine.authentication.signing_status import judge_signing
-from engine.authentication.spf_lookups import check_lookups
 
 
 async def check_domain(resolver: Resolver, facts: DomainFacts) -> list[RuleResult]:

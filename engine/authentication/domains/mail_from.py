@@ -2,8 +2,8 @@
 
 import re
 
-from engine.authentication.domain_facts import DomainFacts
-from engine.authentication.domain_rules import explain_absence, give_advice, give_fail, give_pass, give_unknown, show
+from engine.authentication.domains.facts import DomainFacts
+from engine.authentication.domains.rules import explain_absence, give_advice, give_fail, give_pass, give_unknown, show
 from engine.authentication.resolver import Absent, Answer, Unknown, read_exchangers
 from engine.authentication.results import RuleResult
 

@@ -2,7 +2,7 @@
 
 import re
 
-from engine.authentication.domain_rules import explain_absence, give_advice, give_fail, give_pass, give_unknown, show
+from engine.authentication.domains.rules import explain_absence, give_advice, give_fail, give_pass, give_unknown, show
 from engine.authentication.resolver import Absent, Answer, Unknown
 from engine.authentication.results import RuleResult
 

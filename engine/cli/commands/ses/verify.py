@@ -12,8 +12,8 @@ from msgspec import Struct
 from engine.account.identities import find_identity
 from engine.account.services import open_services
 from engine.addresses.mailbox import domain_of, parse_mailbox
-from engine.authentication.domain_facts import DomainFacts, add_identity, describe_domain
-from engine.authentication.domain_in_full import check_domain
+from engine.authentication.domains.all_checks import check_domain
+from engine.authentication.domains.facts import DomainFacts, add_identity, describe_domain
 from engine.authentication.resolver import DnsResolver
 from engine.authentication.result_lines import count_verdicts, write_results
 from engine.authentication.results import RuleResult, Verdict

@@ -2,7 +2,7 @@
 
 import asyncio
 
-from engine.authentication.domain_rules import explain_absence, give_fail, give_pass, give_unknown
+from engine.authentication.domains.rules import explain_absence, give_fail, give_pass, give_unknown
 from engine.authentication.resolver import Absence, Absent, Answer, Records, Resolver, Unknown, read_exchangers
 from engine.authentication.results import RuleResult
 

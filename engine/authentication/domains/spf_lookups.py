@@ -14,7 +14,7 @@ import dns.name
 import dns.resolver
 from msgspec import Struct
 
-from engine.authentication.domain_rules import give_fail, give_pass, give_unknown, give_unknown_because, show
+from engine.authentication.domains.rules import give_fail, give_pass, give_unknown, give_unknown_because, show
 from engine.authentication.resolver import Absence, Absent, Records, Resolver, Unknown, read_exchangers
 from engine.authentication.results import RuleResult
 

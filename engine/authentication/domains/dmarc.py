@@ -6,9 +6,9 @@ import re
 from msgspec import Struct
 
 from engine.authentication.alignment import is_aligned
-from engine.authentication.dmarc_record import DmarcRecord, Policy
-from engine.authentication.domain_facts import DomainFacts
-from engine.authentication.domain_rules import give_advice, give_fail, give_pass, give_unknown, show
+from engine.authentication.domains.dmarc_record import DmarcRecord, Policy
+from engine.authentication.domains.facts import DomainFacts
+from engine.authentication.domains.rules import give_advice, give_fail, give_pass, give_unknown, show
 from engine.authentication.resolver import Answer, Records, Resolver, Unknown
 from engine.authentication.results import RuleResult
 from engine.authentication.tag_list import starts_with_version
@@ -16,7 +16,8 @@ from engine.on_demand import OnDemand
 
 _REPORT_URI = re.compile(r"mailto:[^@\s!,]+@([A-Za-z0-9.-]+)(![0-9]+[kmgtKMGT]?)?", re.IGNORECASE)
 _DESTINATIONS_MAXIMUM = 5  # that are looked up
-_FIND_FAULT = OnDemand("engine.authentication.dmarc_syntax:find_dmarc_fault")  # checkdmarc takes a second to import
+# checkdmarc takes a second to import.
+_FIND_FAULT = OnDemand("engine.authentication.domains.dmarc_syntax:find_dmarc_fault")
 
 
 def judge_policy(record: DmarcRecord, from_domain: str, *, domain_exists: bool = True) -> RuleResult:

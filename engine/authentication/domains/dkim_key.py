@@ -15,7 +15,7 @@ BITS_ADVISED = 2048
 _ED25519_BYTES = 32
 
 
-class DkimKey(Struct, frozen=True):
+class PublishedKey(Struct, frozen=True):
     """A key.
 
     Attributes:
@@ -35,7 +35,7 @@ class KeyFault(Struct, frozen=True):
     what: str
 
 
-def parse_key(record: str) -> DkimKey | KeyFault:
+def parse_key(record: str) -> PublishedKey | KeyFault:
     """Parse the TXT record of a key."""
     tags = read_tags(record)
     if tags is None or "p" not in tags:
@@ -48,7 +48,7 @@ def parse_key(record: str) -> DkimKey | KeyFault:
         bits = 8 * _ED25519_BYTES if kind == "ed25519" and len(data) == _ED25519_BYTES else _measure_rsa(data)
     except (binascii.Error, ValueError, TypeError, UnsupportedAlgorithm):
         return KeyFault("the key in p= cannot be read")
-    return DkimKey(kind, bits, "y" in (flag.strip() for flag in tags.get("t", "").split(":")))
+    return PublishedKey(kind, bits, "y" in (flag.strip() for flag in tags.get("t", "").split(":")))
 
 
 def _find_fault(tags: dict[str, str]) -> str:

@@ -2,9 +2,9 @@
 
 import asyncio
 
-from engine.authentication.dkim_key import BITS_ADVISED, BITS_MINIMUM, KeyFault, parse_key
-from engine.authentication.domain_facts import DomainFacts
-from engine.authentication.domain_rules import (
+from engine.authentication.domains.dkim_key import BITS_ADVISED, BITS_MINIMUM, KeyFault, parse_key
+from engine.authentication.domains.facts import DomainFacts
+from engine.authentication.domains.rules import (
     explain_absence,
     give_advice,
     give_fail,

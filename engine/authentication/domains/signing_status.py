@@ -1,7 +1,7 @@
 """The states that SES reports of an identity and its DKIM."""
 
-from engine.authentication.domain_facts import DkimFacts, DomainFacts
-from engine.authentication.domain_rules import give_fail, give_pass, show
+from engine.authentication.domains.facts import DkimFacts, DomainFacts
+from engine.authentication.domains.rules import give_fail, give_pass, show
 from engine.authentication.results import RuleResult
 
 

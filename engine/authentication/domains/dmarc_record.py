@@ -5,7 +5,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from engine.authentication.domain_rules import give_fail, give_pass, give_unknown, show
+from engine.authentication.domains.rules import give_fail, give_pass, give_unknown, show
 from engine.authentication.resolver import Answer, Records, Resolver, Unknown
 from engine.authentication.results import RuleResult
 from engine.authentication.tag_list import read_tags, starts_with_version
