@@ -153,11 +153,19 @@ def change_transport(spec: CampaignSpec, transport: str | None) -> CampaignSpec:
     """Return the spec with another transport, or unchanged for None.
 
     Raises:
-        UsageError: the transport is unknown, or does not support the campaign's `call`.
+        UsageError: the transport is unknown, or does not support the campaign's `call` or `pool`.
     """
     if transport is None:
         return spec
     document = spec.delivery.model_dump() | {"transport": transport}
+    if transport == "outbox":
+        document["pool"] = None  # nothing is sent from it
+    elif transport == "smtp" and spec.delivery.pool is not None:
+        raise UsageError(
+            f'the transport smtp does not work with pool = "{spec.delivery.pool}"',
+            where="--transport",
+            remedy="use ses or outbox, or remove [delivery] pool",
+        )
     try:
         return spec.model_copy(update={"delivery": DeliverySpec.model_validate(document)})
     except ValidationError:

@@ -135,6 +135,11 @@ class DeliverySpec(Section):
     click_tracking: bool | None = Field(
         default=None, description="whether SES tracks clicks of this campaign. Default: as the configuration set says"
     )
+    pool: str | None = Field(
+        default=None,
+        pattern=r"^[A-Za-z0-9_-]{1,64}$",
+        description="pool of IP addresses that the campaign must be sent from; a launch from another one is refused",
+    )
     rate_share: float = Field(
         default=1.0, gt=0, le=1, description="share of the account's send rate that the run may use"
     )
@@ -160,6 +165,12 @@ class DeliverySpec(Section):
     def message_tags(self) -> tuple[tuple[str, str], ...]:
         """Names and values of the campaign's own tags; SES makes the Feedback-ID header from the feedback tags."""
         return (*self.tags.items(), *zip(FEEDBACK_TAGS, self.feedback_id, strict=False))
+
+    @model_validator(mode="after")
+    def _pool_needs_ses(self) -> "DeliverySpec":
+        if self.pool is not None and self.transport != "ses":
+            raise ValueError(f'sets pool with transport = "{self.transport}"', 'use transport = "ses", or remove pool')
+        return self
 
     @model_validator(mode="after")
     def _check_all_tags(self) -> "DeliverySpec":

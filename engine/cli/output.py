@@ -46,6 +46,9 @@ def print_check(checked: Checked) -> None:
     print_lines(*checked.findings.to_lines())
     if checked.forecast is not None:
         print_lines("account: may send", describe_forecast(checked.forecast, checked.manifest.accepted))
+    if checked.warmup is not None:
+        print_lines("IP addresses are warming up; proposed for campaign.toml:", *checked.warmup.to_toml())
+        print_lines(*(f"  assumes: {assumption}" for assumption in checked.warmup.assumptions))
     for error in checked.account_errors:
         print_lines(f"  ERROR account: {error.what}" + (f" ({error.where})" if error.where else ""))
         print_lines(f"        {error.remedy}")

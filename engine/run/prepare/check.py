@@ -4,9 +4,10 @@ from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any
 
-from msgspec import Struct, field
+from msgspec import Struct, field, to_builtins
 
 from engine.account.client import Endpoint
+from engine.account.pools.warmup_proposal import WarmupProposal
 from engine.campaign.lint_findings import LintFindings, Severity
 from engine.delivery.outbound import open_outbound
 from engine.errors import ExitCode, MailrunError
@@ -16,6 +17,7 @@ from engine.run.prepare import preflight
 from engine.run.prepare.audience_size import find_size_problems
 from engine.run.prepare.content_check import check_sample, check_templates
 from engine.run.prepare.planning import PlanRequest
+from engine.run.prepare.pool_check import check_pool, find_proposal
 from engine.run.prepare.preview import make_job
 from engine.run.prepare.rendered import Rendered
 from engine.run.prepare.run_forecast import RunForecast, forecast_run
@@ -31,6 +33,7 @@ class Checked(Struct):
         sample: what rendering the first recipients found.
         findings: what lint found.
         forecast: what a run would take.
+        warmup: the proposed `[warmup]`, where addresses are warming up.
         account_errors: why the account may not send this.
     """
 
@@ -40,6 +43,7 @@ class Checked(Struct):
     findings: LintFindings
     forecast: RunForecast | None = None
     account_errors: list[MailrunError] = field(default_factory=list)
+    warmup: WarmupProposal | None = None
 
     @property
     def exit_code(self) -> ExitCode:
@@ -59,6 +63,7 @@ class Checked(Struct):
                 {"what": error.what, "where": error.where, "remedy": error.remedy} for error in self.account_errors
             ],
             "forecast": self.forecast.to_json() if self.forecast else None,
+            "proposed_warmup": None if self.warmup is None else to_builtins(self.warmup),
         }
 
 
@@ -114,5 +119,10 @@ async def _check_account(checked: Checked, request: PlanRequest, endpoint: Endpo
                 if outbound.client is not None:
                     await keep_error(preflight.check_recipients(outbound.client, quota, checked.folder / "plan"))
                 checked.forecast = forecast_run(checked.manifest.accepted, spec.delivery, quota)
+            if outbound.client is not None and quota is not None and endpoint is None:  # the embedded sandbox has none
+                known = len(checked.account_errors)
+                pool = await keep_error(check_pool(outbound))
+                if len(checked.account_errors) == known:
+                    checked.warmup = await find_proposal(outbound, pool)
     except MailrunError as error:
         checked.account_errors.append(error)

@@ -22,6 +22,7 @@ from engine.ledger import leases, runs
 from engine.ledger.journal import Outcome
 from engine.ledger.runs import Run
 from engine.logs import get_logger
+from engine.on_demand import OnDemand
 from engine.progress import step
 from engine.run import control
 from engine.run.destinations import find_destination, name_destination
@@ -41,6 +42,8 @@ from engine.run.send.work import Launched, SendRequest, load_frozen_campaign, re
 from engine.stopping.abandonable import run_in_daemon_thread, wait_unless_stopped
 
 log = get_logger()
+
+_check_pool = OnDemand("engine.run.prepare.pool_check:check_pool_and_note")  # few campaigns name a pool
 
 Confirm = Callable[["Forecast"], Awaitable[bool]]
 
@@ -125,6 +128,8 @@ async def _launch(request: LaunchRequest, context: SendContext) -> Launched:
         checked = check_account_or_wait(outbound, campaign.spec.sender_address)
         with step("checking the account"):
             quota = await wait_unless_stopped(checked, context.stop, doing="the account was checked")
+            if campaign.spec.delivery.pool is not None and request.endpoint is None:  # the embedded sandbox has none
+                await wait_unless_stopped(_check_pool(outbound), context.stop, doing="the pool was checked")
         if frozen is None:
             frozen = await _plan_and_freeze(request, context, outbound, quota)
         else:

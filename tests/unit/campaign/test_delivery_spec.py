@@ -93,3 +93,17 @@ def test_reach_of_a_campaign_is_read_and_unset_by_default():
     assert [getattr(spec.delivery, key) for key in keys] == ["abcdef12.g3h", "a-b_C", False, True]
     assert [getattr(parse("").delivery, key) for key in keys] == [None] * 4
     assert change_transport(parse('[delivery]\ntenant = "a"'), "smtp").delivery.tenant == "a"
+
+
+@pytest.mark.parametrize("transport", ["smtp", "outbox"])
+def test_pool_is_refused_for_a_transport_without_pools(transport: str) -> None:
+    with pytest.raises(ConfigurationError, match=f'sets pool with transport = "{transport}"'):
+        parse(f'[delivery]\npool = "news"\ntransport = "{transport}"')
+
+
+def test_change_transport_drops_the_pool_for_files_and_refuses_it_for_smtp() -> None:
+    spec = parse('[delivery]\npool = "news"')
+    assert change_transport(spec, "outbox").delivery.pool is None
+    assert change_transport(spec, "ses").delivery.pool == "news"
+    with pytest.raises(UsageError, match="does not work with pool"):
+        change_transport(spec, "smtp")

@@ -30,6 +30,7 @@ def sandbox(tmp_path: Path, aws: pytest.MonkeyPatch) -> Iterator[EmbeddedSandbox
         aws.setenv("AWS_ENDPOINT_URL_SESV2", running.url)
         aws.setenv("AWS_ACCESS_KEY_ID", running.access_key_id)
         aws.setenv("AWS_SECRET_ACCESS_KEY", running.secret_access_key)
+        aws.setenv("AWS_DEFAULT_REGION", running.region)
         yield running
 
 
