@@ -65,6 +65,35 @@ def is_national(domain: str) -> bool:
     return between[0] in _SECOND_LEVELS if len(between) == 1 else not between and country not in _SLIPS_OF_COM
 
 
+# Providers by the first label of a domain, in any country; and domains that belong to them under other names.
+_RECEIVERS = {
+    "gmail": "Gmail", "googlemail": "Gmail",
+    "yahoo": "Yahoo", "ymail": "Yahoo", "rocketmail": "Yahoo", "aol": "Yahoo", "aim": "Yahoo",
+    "hotmail": "Microsoft", "outlook": "Microsoft", "live": "Microsoft", "msn": "Microsoft", "windowslive": "Microsoft",
+    "gmx": "GMX and WEB.DE",
+}  # fmt: skip
+_RECEIVER_DOMAINS = {
+    "icloud.com": "Apple", "me.com": "Apple", "mac.com": "Apple", "web.de": "GMX and WEB.DE", "verizon.net": "Yahoo",
+    "comcast.net": "Comcast", "orange.fr": "Orange", "wanadoo.fr": "Orange", "mail.ru": "Mail.ru", "bk.ru": "Mail.ru",
+    "list.ru": "Mail.ru", "inbox.ru": "Mail.ru", "qq.com": "QQ", "foxmail.com": "QQ", "163.com": "NetEase",
+    "126.com": "NetEase", "proton.me": "Proton", "protonmail.com": "Proton", "pm.me": "Proton",
+}  # fmt: skip
+OTHER_RECEIVERS = "others"
+
+
+def name_receiver(domain: str) -> str:
+    """Name the mailbox provider of a domain, as its owner; OTHER_RECEIVERS for all but the large ones.
+
+    >>> name_receiver("googlemail.com"), name_receiver("yahoo.co.uk"), name_receiver("outlook.acme.example")
+    ('Gmail', 'Yahoo', 'others')
+    """
+    if domain in _RECEIVER_DOMAINS:
+        return _RECEIVER_DOMAINS[domain]
+    if domain in PROVIDER_DOMAINS or domain in OTHER_PROVIDERS or is_national(domain):
+        return _RECEIVERS.get(domain.partition(".")[0], OTHER_RECEIVERS)
+    return OTHER_RECEIVERS
+
+
 _GMAIL = ("gmail.com", "googlemail.com")
 # Those who document that what follows a plus sign is ignored.
 _PLUS = (

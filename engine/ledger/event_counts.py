@@ -51,22 +51,32 @@ def sum_recent(tx: Connection, since: datetime, *, also: str | None = None) -> d
         since: the time.
         also: a run that counts in any case.
     """
+    is_recent = _is_recent(since)
+    which = is_recent if also is None else or_(is_recent, run_table.c.name == also)
+    return _sum_by(tx, feedback_domain_table.c.run, which)
+
+
+def _is_recent(since: datetime) -> ColumnElement[bool]:
     table = run_table.c
     begun = and_(table.state.not_in(OVER), or_(table.state == RunState.SENDING, table.started_at >= since))
-    is_recent = and_(table.sandbox.is_(False), or_(begun, table.finished_at >= since))
-    return _sum_runs(tx, is_recent if also is None else or_(is_recent, table.name == also))
+    return and_(table.sandbox.is_(False), or_(begun, table.finished_at >= since))
+
+
+def sum_receivers(tx: Connection, since: datetime) -> dict[str, Counts]:
+    """Add up the event counts of the recent runs by receiver: domain (empty for all smaller ones) -> as sum_recent."""
+    return _sum_by(tx, feedback_domain_table.c.domain, _is_recent(since))
 
 
 def sum_run(tx: Connection, run: str) -> dict[str, Counts]:
     """Add up the event counts of one run, as sum_recent."""
-    return _sum_runs(tx, run_table.c.name == run)
+    return _sum_by(tx, feedback_domain_table.c.run, run_table.c.name == run)
 
 
-def _sum_runs(tx: Connection, which: ColumnElement[bool]) -> dict[str, Counts]:
+def _sum_by(tx: Connection, key: ColumnElement[str], which: ColumnElement[bool]) -> dict[str, Counts]:
     table = feedback_domain_table.c
-    sums = select(table.run, *(func.sum(table[name]) for name in COUNTED))
-    rows = tx.execute(sums.join(run_table, run_table.c.name == table.run).where(which).group_by(table.run))
-    return {run: dict(zip(COUNTED, map(int, counts), strict=True)) for run, *counts in rows}
+    sums = select(key, *(func.sum(table[name]) for name in COUNTED))
+    rows = tx.execute(sums.join(run_table, run_table.c.name == table.run).where(which).group_by(key))
+    return {name: dict(zip(COUNTED, map(int, counts), strict=True)) for name, *counts in rows}
 
 
 def count_handed_over(tx: Connection, run: str) -> int:

@@ -38,12 +38,34 @@ verify = declare(
     examples=["mailrun ses verify acme.example", "mailrun ses verify acme.example --from news@mail.acme.example"],
 )
 
+reputation = declare(
+    "reputation",
+    "ses_reputation:ses_reputation",
+    """Show bounces, complaints and findings of the account.
+
+    Shows the bounce and complaint rates as SES computes them (CloudWatch), by day, with the limits of SES and Gmail;
+    metrics by receiver, identity and configuration set of the Virtual Deliverability Manager (VDM) where it is on;
+    SES's recommendations and findings; the growth of the suppression list; and the figures of your own runs by receiver
+    and by run. A part that cannot be read says why, and the others are shown.
+
+    Exits with 69 if SES has stopped the account, or if a rate has reached the level at which it may.
+    """,
+    click.Option(
+        ["--days"],
+        type=click.IntRange(1, 60),
+        default=30,
+        metavar="N",
+        help="How many days back, at most 60. Default: 30.",
+    ),
+    examples=["mailrun ses reputation", "mailrun ses reputation --days 7 --json"],
+)
+
 ses = declare_group(
     "ses",
     """Set up and watch the SES account.
 
     Region and credentials are those of the AWS environment or profile.
     """,
-    [status, verify, pools],
+    [status, verify, pools, reputation],
     examples=["mailrun ses status"],
 )

@@ -1,0 +1,1 @@
+"""The account's reputation: rates as SES computes them, metrics, recommendations, the suppression list."""
