@@ -23,7 +23,7 @@ from engine.sandbox.http.control import Control, Latency, refuse
 from engine.sandbox.http.faults import SandboxFaults
 from engine.sandbox.http.inbox import PAGE_METHODS, PRIVATE, Inbox
 from engine.sandbox.http.record import Record
-from engine.sandbox.http.replies import ApiError, SandboxReply
+from engine.sandbox.http.replies import ApiError, SandboxReply, bad_request
 from engine.sandbox.http.signature import Verifier
 from engine.sandbox.http.wire import deliver, respond
 from engine.sandbox.reputation.account_reputation import SandboxReputation
@@ -295,30 +295,31 @@ class Sandbox:
     async def _serve_sqs(self, request: web.BaseRequest) -> web.StreamResponse:
         assert self._feedback is not None  # noqa: S101 - nothing is served before `start` has set it
         try:
-            body = await request.read()
-            self._verifier.verify(
-                method=request.method, target=request.raw_path, headers=request.headers, body=body, service="sqs"
-            )
+            body = await self._read_signed(request, "sqs")
         except ApiError as error:
             return respond(sqs_error(error))
-        except web.HTTPRequestEntityTooLarge:
-            return respond(sqs_error(ApiError("InvalidParameterValue", "The request is too large.")))
         operation = request.headers["X-Amz-Target"].removeprefix(TARGET)
         return respond(await self._feedback.sqs.answer(operation, body, self._url))
 
     async def _serve_cloudwatch(self, request: web.BaseRequest) -> web.StreamResponse:
         assert self._cloudwatch is not None  # noqa: S101 - nothing is served before `start` has set it
-        headers = request.headers
         try:
-            body = await request.read()
-            self._verifier.verify(
-                method=request.method, target=request.raw_path, headers=headers, body=body, service=SIGNED_FOR
-            )
+            body = await self._read_signed(request, SIGNED_FOR)
         except ApiError as error:
             return respond(cloudwatch_error(error))
+        operation = request.headers["X-Amz-Target"].removeprefix(CLOUDWATCH_TARGET)
+        return respond(self._cloudwatch.answer(operation, body))
+
+    async def _read_signed(self, request: web.BaseRequest, service: str) -> bytes:
+        """Read the body of a call that is signed for a service."""
+        try:
+            body = await request.read()
         except web.HTTPRequestEntityTooLarge:
-            return respond(cloudwatch_error(ApiError("ValidationError", "The request is too large.")))
-        return respond(self._cloudwatch.answer(headers["X-Amz-Target"].removeprefix(CLOUDWATCH_TARGET), body))
+            raise bad_request("The request is too large.") from None
+        self._verifier.verify(
+            method=request.method, target=request.raw_path, headers=request.headers, body=body, service=service
+        )
+        return body
 
     def _note_accepted(self, account: SandboxAccount, recipients: Sequence[str]) -> None:
         """Wake readers of events, and suppress the addresses that will bounce permanently or complain."""

@@ -40,7 +40,7 @@ verify = declare(
 
 reputation = declare(
     "reputation",
-    "ses_reputation:ses_reputation",
+    "ses.reputation:ses_reputation",
     """Show bounces, complaints and findings of the account.
 
     Shows the bounce and complaint rates as SES computes them (CloudWatch), by day, with the limits of SES and Gmail;
