@@ -34,6 +34,8 @@ def run_embedded(store: Store) -> Iterator[EmbeddedSandbox]:
         record_folder=folder,
         max_send_rate=RATE,
         max_24_hour_send=UNLIMITED,
+        multi_region_endpoints=None,
+        tenants=None,
         behaviour=replace(load_behaviour(folder, None), envelope="raw"),
     )
     with run_in_thread(settings) as server:

@@ -6,6 +6,7 @@ connections, names that do not resolve, connect and handshake timeouts, and any 
 code. Everything else is in doubt and is not sent again, unless the campaign sets `in_doubt = "resend"`.
 """
 
+import re
 from collections.abc import Mapping
 from enum import StrEnum
 from typing import Any, NamedTuple
@@ -98,14 +99,16 @@ CODES: Mapping[str, ReplyRule] = {
     ),
     "SendingPausedException": ReplyRule(
         ReplyMeaning.PAUSE,
-        "find out why sending is paused for the account or the configuration set, enable it, then launch again",
+        "find out why sending is paused for the account, the configuration set or the tenant, enable it, then launch"
+        " again",
     ),
     "MailFromDomainNotVerifiedException": ReplyRule(
         ReplyMeaning.PAUSE, "correct the MX record of the custom MAIL FROM domain, then launch again"
     ),
     "NotFoundException": ReplyRule(
         ReplyMeaning.PAUSE,
-        "create the configuration set (or whatever the call names) in this account and region, then launch again",
+        "create the configuration set (or what else the call names: a tenant, a multi-region endpoint) in this account"
+        " and region, then launch again",
     ),
     "ConfigurationSetDoesNotExist": ReplyRule(
         ReplyMeaning.PAUSE, "create the configuration set in this account and region, then launch again"
@@ -171,6 +174,16 @@ BULK_STATUSES: Mapping[str, ReplyRule] = {
     "FAILED": ReplyRule(ReplyMeaning.RETRY_ONCE),
 }
 
+# What a call says of its tenant or endpoint is the same for every message of a campaign. AWS documents neither codes
+# nor texts for it, so the words are looked for; those of an address do not count.
+_REACH = re.compile(
+    r"(?<![\w.@+-])(tenant(name)?|endpoint ?id|(multi-region|global)[ -]endpoint)s?(?!\.?[\w@+-])", re.IGNORECASE
+)
+_REACH_RULE = ReplyRule(
+    ReplyMeaning.PAUSE,
+    "correct [delivery] tenant or endpoint_id, or associate the identity and the configuration set with the tenant,"
+    " then launch again",
+)
 _UNVERIFIED = "email address is not verified"
 
 
@@ -219,6 +232,8 @@ def _read_text(rule: ReplyRule, message: str, *, detail: str, sender: str) -> Se
             remedy=f"verify {sender} or its domain in SES (this region), then launch again",
         )
     known = next((rule for text, rule in TEXTS.items() if text in lower), rule)
+    if known.meaning is ReplyMeaning.REFUSED and _REACH.search(message):
+        known = _REACH_RULE
     return SendReply(known.meaning, detail=detail, remedy=known.remedy)
 
 

@@ -17,6 +17,7 @@ from engine.http.guard import RequestGuard, is_loopback_name, make_server
 from engine.sandbox.dedicated.addresses import DedicatedAddresses
 from engine.sandbox.events.behaviour import Behaviour
 from engine.sandbox.events.envelopes import CERTIFICATE_PATH
+from engine.sandbox.events.event_records import ACCOUNT_ID
 from engine.sandbox.events.feedback import QUEUE_NAME, Feedback
 from engine.sandbox.http.access import check_access, is_bearer, is_token, make_credentials, make_token
 from engine.sandbox.http.control import Control, Latency, refuse
@@ -24,8 +25,10 @@ from engine.sandbox.http.faults import SandboxFaults
 from engine.sandbox.http.inbox import PAGE_METHODS, PRIVATE, Inbox
 from engine.sandbox.http.record import Record
 from engine.sandbox.http.replies import ApiError, SandboxReply, bad_request
-from engine.sandbox.http.signature import Verifier
+from engine.sandbox.http.signature import EVERY_REGION, Verifier
 from engine.sandbox.http.wire import deliver, respond
+from engine.sandbox.reach.multi_region_endpoints import MultiRegionEndpoints
+from engine.sandbox.reach.tenants import Tenants
 from engine.sandbox.reputation.account_reputation import SandboxReputation
 from engine.sandbox.reputation.cloudwatch import SIGNED_FOR, SandboxCloudWatch, cloudwatch_error
 from engine.sandbox.reputation.cloudwatch import TARGET as CLOUDWATCH_TARGET
@@ -67,6 +70,8 @@ class SandboxSettings:
         identities: verified addresses and domains; None means that all are verified.
         configuration_sets: those that exist; None means that every name exists.
         dedicated_addresses: IPv4; they begin warmed up and in the default pool.
+        multi_region_endpoints: ids of those that exist at first; None means that one of every id exists.
+        tenants: names of those that exist at first, which may use everything; None means that every name exists.
         latency_seconds: how long each reply of the API is delayed.
         credentials: access key ids and their secrets; random by default.
         token: required by the inbox and the control endpoint; random by default.
@@ -88,6 +93,8 @@ class SandboxSettings:
     identities: tuple[str, ...] | None = None
     configuration_sets: tuple[str, ...] | None = None
     dedicated_addresses: tuple[str, ...] = ()
+    multi_region_endpoints: tuple[str, ...] | None = ()
+    tenants: tuple[str, ...] | None = ()
     latency_seconds: float = 0.0
     credentials: Mapping[str, str] = field(default_factory=make_credentials, repr=False)
     token: str = field(default_factory=make_token, repr=False)
@@ -114,6 +121,7 @@ class Sandbox:
         self._verifier = Verifier(settings.credentials, self._clock)
         self._account = _account_of(settings, self._clock)  # of the region that is used first
         self._regions = SandboxRegions(self._account, lambda: _account_of(settings, self._clock))
+        self._endpoints = MultiRegionEndpoints(settings.multi_region_endpoints, region=REGION, clock=self._clock)
         self._faults = SandboxFaults(settings.seed)
         self._latency = Latency(settings.latency_seconds)
         self._stopping = asyncio.Event()
@@ -204,12 +212,14 @@ class Sandbox:
         assert self._record is not None  # noqa: S101 - nothing is served before `start` has set it
         assert self._reputation is not None  # noqa: S101 - as above
         account, settings = self._regions.find(region), self._settings
+        tenants = Tenants(settings.tenants, arn=f"arn:aws:ses:{region}:{ACCOUNT_ID}", clock=self._clock)
         sending = SandboxSending(
             account=account,
             record=self._record,
             faults=self._faults,
             clock=self._clock,
             accepted=partial(self._note_accepted, account),
+            checks=(self._endpoints.check_may_send, tenants.check_may_send),
         )
         access_key_id, secret = next(iter(settings.credentials.items()))
         jobs = ImportJobs(account.suppression, make_fetch(settings.s3_endpoint, access_key_id, secret))
@@ -220,6 +230,7 @@ class Sandbox:
             jobs=jobs,
             faults=self._faults,
             reputation=self._reputation,
+            more={**self._endpoints.operations(region), **tenants.operations},
         )
         return api
 
@@ -364,8 +375,11 @@ class Sandbox:
         method, target = request.method, request.raw_path
         try:
             region = self._verifier.verify(method=method, target=target, headers=request.headers, body=body)
-            api = self._open_api(region)
-            if not self._regions.find(region).reachable:
+            home = region
+            if region == EVERY_REGION:
+                home = self._endpoints.choose_region(body, lambda one: self._regions.find(one).reachable)
+            api = self._open_api(home)
+            if not self._regions.find(home).reachable:
                 return SandboxReply(200, b"", fault="drop_before")
             return api.answer(method=method, target=target, body=body, region=region)
         except ApiError as error:

@@ -73,7 +73,10 @@ def plan_events(message: Mapping[str, Any], behaviour: Behaviour) -> list[Sandbo
     for address in message["to"]:
         fate = behaviour.fate_of(address, suppressed=on_list.get(address))
         after = behaviour.rule_of(address).after
+        tracking: Mapping[str, bool] = message.get("tracking") or {}
         for kind, cause in _kinds_of(fate):
+            if not tracking.get(kind.lower(), True):
+                continue
             seconds = after.get(kind, 0.0)
             key = kind, seconds, Fate() if kind == "Send" else cause
             if key in places:

@@ -104,6 +104,7 @@ def line_of(  # noqa: PLR0913 - as above
         "tags": draft.tags,
         "configuration_set": draft.configuration_set,
         "outgoing_ip": draft.outgoing_ip,
+        **draft.reach.to_json(),
         "fate": fate,
         "on_suppression_list": on_list or {},
         "detail": content.failure,

@@ -1,7 +1,7 @@
 """The operations of the SES API v2 that the sandbox supports, by method and path."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from functools import partial
 from operator import attrgetter
@@ -39,6 +39,7 @@ class Api:
         jobs: import jobs of the suppression list.
         faults: of calls that send nothing.
         reputation: of the account.
+        more: operations of further parts of the account, by method and path.
     """
 
     def __init__(  # noqa: PLR0913 - keyword-only, one per part of an account
@@ -50,6 +51,7 @@ class Api:
         jobs: ImportJobs,
         faults: SandboxFaults,
         reputation: SandboxReputation,
+        more: Mapping[tuple[str, str], Operation],
     ) -> None:
         self._account = account
         self._sending = sending
@@ -83,6 +85,7 @@ class Api:
             ("DELETE", suppressed + "/*"): self._delete_suppressed,
             **PoolOperations(account.dedicated).routes(),
             **reputation.operations,
+            **more,
         }
         self._patterns = [(path, _compile(path)) for path in dict.fromkeys(path for _, path in self._operations)]
 

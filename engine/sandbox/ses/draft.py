@@ -4,6 +4,8 @@ from typing import TypedDict
 
 from msgspec import Struct, field
 
+from engine.sandbox.reach.reach import Reach
+
 
 class DraftHeader(TypedDict):
     """One header of a message."""
@@ -45,6 +47,7 @@ class Draft(Struct):
         sender_address: the address in it.
         recipients: the addresses of To, Cc and Bcc.
         outgoing_ip: that it leaves from; empty until it is accepted.
+        reach: how it is to leave.
     """
 
     operation: str
@@ -56,3 +59,4 @@ class Draft(Struct):
     configuration_set: str | None
     content: DraftContent
     outgoing_ip: str = ""
+    reach: Reach = Reach()

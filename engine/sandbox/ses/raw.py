@@ -33,6 +33,7 @@ class RawMessage(Struct, frozen=True):
     recipients: list[str]
     tags: dict[str, str]
     configuration_set: str | None
+    tenant: str | None
 
 
 def read_raw(raw: dict[str, Any]) -> RawMessage:
@@ -75,6 +76,7 @@ def _read_message(message: EmailMessage, encoded: str) -> RawMessage:
         recipients=[address for _, address in getaddresses(to) if address],
         tags={name.strip(): value.strip() for name, _, value in pairs},
         configuration_set=_header(message, "X-SES-CONFIGURATION-SET") or None,
+        tenant=_header(message, "X-SES-TENANT") or None,
     )
 
 

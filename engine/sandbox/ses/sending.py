@@ -40,9 +40,10 @@ class SandboxSending:
         faults: change the replies.
         clock: the wall clock of the record.
         accepted: called with the recipients of every accepted message.
+        checks: further ones of a call, with what its messages have in common, and the region that it is signed for.
     """
 
-    def __init__(
+    def __init__(  # noqa: PLR0913 - keyword-only, one per part of an account
         self,
         *,
         account: SandboxAccount,
@@ -50,12 +51,14 @@ class SandboxSending:
         faults: SandboxFaults,
         clock: Clock,
         accepted: Callable[[Sequence[str]], None] | None = None,
+        checks: Sequence[Callable[[Draft, str], None]] = (),
     ) -> None:
         self._account = account
         self._record = record
         self._faults = faults
         self._clock = clock
         self._accepted = accepted
+        self._checks = checks
 
     def send_email(self, body: bytes, region: str) -> SandboxReply:
         """Answer SendEmail."""
@@ -99,6 +102,8 @@ class SandboxSending:
 
     def _check_may_send(self, draft: Draft, region: str) -> None:
         self._account.check_may_send(draft.sender_address, configuration_set=draft.configuration_set, region=region)
+        for check in self._checks:
+            check(draft, region)
 
     def _check_limits(self) -> None:
         """Refuse a whole bulk call when not even its first recipient could be accepted."""

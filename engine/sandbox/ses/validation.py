@@ -8,6 +8,7 @@ import re
 from typing import Any
 
 from engine.sandbox.http.replies import bad_request, not_found
+from engine.sandbox.reach.reach import read_reach
 from engine.sandbox.ses.addresses import read_address
 from engine.sandbox.ses.contents import MAX_INLINE_REQUEST_BYTES, read_simple, read_template, render_template
 from engine.sandbox.ses.draft import Draft, DraftContent
@@ -51,6 +52,7 @@ def read_send_email(request: dict[str, Any], *, request_bytes: int) -> Draft:
         tags=tags,
         configuration_set=optional(request, "ConfigurationSetName", str),
         content=_read_content(content, kinds[0], request_bytes),
+        reach=read_reach(request),
     )
 
 
@@ -75,6 +77,7 @@ def read_bulk_envelope(request: dict[str, Any], *, request_bytes: int) -> Draft:
         tags=read_tags(request, "DefaultEmailTags"),
         configuration_set=optional(request, "ConfigurationSetName", str),
         content=DraftContent(),
+        reach=read_reach(request),
     )
 
 
@@ -147,6 +150,7 @@ def _read_raw_email(request: dict[str, Any], content: dict[str, Any], tags: dict
         tags=tags or raw.tags,
         configuration_set=optional(request, "ConfigurationSetName", str) or raw.configuration_set,
         content=raw.content,
+        reach=read_reach(request, tenant=raw.tenant),
     )
 
 

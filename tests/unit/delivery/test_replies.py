@@ -280,3 +280,26 @@ def test_every_reader_keeps_an_error_text_to_two_kilobytes(letter: str):
         read_exception(ValueError(long)),
     ]
     assert all(1900 < len(reply.detail.encode()) <= LONGEST_DETAIL for reply in replies)
+
+
+@pytest.mark.parametrize(
+    ("code", "text", "meaning"),
+    [
+        ("BadRequestException", "Identity acme.example is not associated with tenant shop.", ReplyMeaning.PAUSE),
+        ("BadRequestException", "Invalid TenantName.", ReplyMeaning.PAUSE),
+        ("MessageRejected", "Tenants of this account may not send.", ReplyMeaning.PAUSE),
+        ("BadRequestException", "EndpointId abcdef12.g3h is not valid", ReplyMeaning.PAUSE),
+        ("NotFoundException", "Tenant shop does not exist", ReplyMeaning.PAUSE),
+        ("SendingPausedException", "Sending is paused for tenant shop", ReplyMeaning.PAUSE),
+        ("TooManyRequestsException", "Too many requests of tenant shop", ReplyMeaning.SLOW_DOWN),
+        ("BadRequestException", "Illegal address <tenant@example.com>", ReplyMeaning.REFUSED),
+        ("BadRequestException", "Illegal address <a.tenant@example.com>", ReplyMeaning.REFUSED),
+        ("BadRequestException", "Illegal address <a@tenant.example>", ReplyMeaning.REFUSED),
+    ],
+)
+def test_reply_about_the_tenant_or_endpoint_pauses_the_run(code: str, text: str, meaning: ReplyMeaning):
+    """It is the same for every message; an address with such a word in it blames its recipient alone."""
+    status = 429 if meaning is ReplyMeaning.SLOW_DOWN else 400
+    reply = read_error(status=status, code=code, message=text, sender=SENDER)
+    assert reply.meaning is meaning
+    assert bool(reply.remedy) is (meaning is ReplyMeaning.PAUSE)

@@ -1,9 +1,12 @@
 """The sandbox verifies what botocore signs, and nothing else."""
 
 from datetime import UTC, datetime, timedelta
+from io import BytesIO
+from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
+from awscrt import auth, http
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
@@ -12,7 +15,7 @@ from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
 
 from engine.sandbox.http.replies import ApiError
-from engine.sandbox.http.signature import MAX_DERIVED_KEYS, Verifier
+from engine.sandbox.http.signature import EVERY_REGION, MAX_DERIVED_KEYS, Verifier
 
 KEY, SECRET = "AKIDEXAMPLE", "wJalrXUtnFEMI/K7MDENG+bPxRfiCYEXAMPLEKEY"
 HOST = "http://127.0.0.1:8025"
@@ -49,6 +52,30 @@ def signed(
     return CIMultiDict({"Host": urlsplit(HOST).netloc, **dict(request.headers.items())})
 
 
+def signed_for_every_region(
+    target: str = "/v2/email/outbound-emails",
+    *,
+    body: bytes = b"{}",
+    secret: str = SECRET,
+    token: str | None = None,
+    region: str = "*",
+    service: str = "ses",
+    query: str = "",
+) -> CIMultiDict[str]:
+    """Let AWS's own library sign."""
+    given_headers = [("Content-Type", "application/json"), ("Host", urlsplit(HOST).netloc)]
+    request = http.HttpRequest("POST", target + query, http.HttpHeaders(given_headers), BytesIO(body))
+    config = auth.AwsSigningConfig(
+        algorithm=auth.AwsSigningAlgorithm.V4_ASYMMETRIC,
+        signature_type=auth.AwsSignatureType.HTTP_REQUEST_HEADERS,
+        credentials_provider=auth.AwsCredentialsProvider.new_static(KEY, secret, token),
+        region=region,
+        service=service,
+        date=datetime.now(UTC),
+    )
+    return CIMultiDict(list(auth.aws_sign_request(request, config).result(10).headers))
+
+
 def verify(
     headers: CIMultiDict[str],
     target: str = "/v2/email/account",
@@ -65,6 +92,65 @@ def refusal(headers: CIMultiDict[str], **call: float) -> tuple[str, int]:
     with pytest.raises(ApiError) as caught:
         verify(headers, **call)  # type: ignore[arg-type]  # offset_seconds alone is passed here
     return caught.value.code, caught.value.status
+
+
+@given(
+    name=st.text(min_size=1, max_size=20),
+    values=st.lists(st.text(max_size=10), max_size=3),
+    token=st.none() | st.from_regex(r"[!-~]{1,40}", fullmatch=True),
+    body=st.binary(max_size=200),
+)
+def test_what_awss_library_signs_for_every_region_is_verified(
+    name: str, values: list[str], token: str | None, body: bytes
+) -> None:
+    """Any path, query, token and body; the canonical request is then the same as the library's."""
+    target = "/v2/email/x/" + quote(name, safe="-._~")
+    if target.endswith(("/.", "/..")):
+        return  # a client resolves these itself before it sends them
+    query = "?" + "&".join(f"Reason={quote(value, safe='-._~')}" for value in values) if values else ""
+    headers = signed_for_every_region(target, body=body, token=token, query=query)
+    assert verify(headers, target + query, method="POST", body=body) == EVERY_REGION
+
+
+@pytest.mark.parametrize(
+    ("given_settings", "said"),
+    [
+        ({"secret": "wrong"}, "does not match"),
+        ({"region": "eu-west-1"}, "region set"),
+        ({"service": "sqs"}, "correct service"),
+    ],
+)
+def test_what_is_not_signed_for_this_service_in_every_region_is_refused(
+    given_settings: dict[str, str], said: str
+) -> None:
+    headers = signed_for_every_region(**given_settings)  # type: ignore[arg-type]  # as the function takes them
+    with pytest.raises(ApiError, match=said):
+        verify(headers, "/v2/email/outbound-emails", method="POST", body=b"{}")
+
+
+@pytest.mark.parametrize("offset_seconds", [-1000, 1000])
+def test_a_signature_for_every_region_is_refused_when_the_clock_is_off(offset_seconds: float) -> None:
+    call: dict[str, Any] = {"method": "POST", "body": b"{}", "offset_seconds": offset_seconds}
+    with pytest.raises(ApiError, match="15 min"):
+        verify(signed_for_every_region(), "/v2/email/outbound-emails", **call)
+
+
+def test_a_changed_call_that_was_signed_for_every_region_is_refused() -> None:
+    call: dict[str, Any] = {"method": "POST", "body": b"{}", "target": "/v2/email/outbound-emails"}
+    headers = signed_for_every_region()
+    for changed in ({"body": b"{ }"}, {"method": "PUT"}, {"target": "/v2/email/outbound-emails/x"}):
+        with pytest.raises(ApiError, match="does not match"):
+            verify(headers, **(call | changed))
+    headers["Authorization"] = headers["Authorization"].partition("Signature=")[0] + "Signature=00ff"
+    with pytest.raises(ApiError, match="does not match"):
+        verify(headers, **call)
+
+
+def test_a_region_set_that_was_not_signed_is_refused() -> None:
+    headers = signed_for_every_region()
+    headers["Authorization"] = headers["Authorization"].replace("x-amz-region-set", "x-amz-date")
+    with pytest.raises(ApiError, match="must be among the signed headers"):
+        verify(headers, "/v2/email/outbound-emails", method="POST", body=b"{}")
 
 
 def test_what_botocore_signs_is_verified_and_its_region_returned() -> None:

@@ -1,0 +1,1 @@
+"""Multi-region endpoints, tenants, and what a message says of them."""
