@@ -3,6 +3,7 @@
 import click
 
 from engine.cli.declare import declare, declare_group
+from engine.cli.options import make_file_option
 from engine.cli.tasks.ses_pools import pools
 
 status = declare(
@@ -30,12 +31,20 @@ verify = declare(
     Name servers are those of `nameservers` in [dns] of mailrun.toml. A question that they do not answer is unknown:
     it is reported, and does not fail the command.
 
-    Exits with 69 if a check fails, and with 0 if none does.
+    With --message, a received message is examined instead: which header fields its DKIM signatures cover, whether they
+    are valid and aligned, what its receiver states, its ARC chain, and the headers of one-click unsubscribing.
+
+    Exits with 69 if a check fails, with 65 if only header fields of a message are wrong, and with 0 if none fails.
     """,
     click.Argument(["domain"], required=False),
     click.Option(["--from", "sender"], metavar="ADDRESS", help="From address of your mail. Default: one at DOMAIN"),
     click.Option(["--mail-from"], metavar="SUBDOMAIN", help="MAIL FROM domain. Default: the one that SES uses"),
-    examples=["mailrun ses verify acme.example", "mailrun ses verify acme.example --from news@mail.acme.example"],
+    make_file_option("--message", "Examine this received message, an .eml file, instead of a domain.", exists=True),
+    examples=[
+        "mailrun ses verify acme.example",
+        "mailrun ses verify acme.example --from news@mail.acme.example",
+        "mailrun ses verify --message received.eml",
+    ],
 )
 
 reputation = declare(

@@ -21,12 +21,14 @@ from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
 from engine.cli.opening import read_settings
 from engine.errors import ConfigurationError, ExitCode, UsageError
+from engine.on_demand import OnDemand
 from engine.settings import Settings, load_settings
 
 _NO_ACCOUNT = (
     botocore.exceptions.NoCredentialsError,
     botocore.exceptions.NoRegionError,
 )
+_VERIFY_MESSAGE = OnDemand("engine.cli.commands.ses_verify_message:verify_message")  # dkimpy is for messages alone
 
 
 class _Verified(Struct, frozen=True):
@@ -36,9 +38,16 @@ class _Verified(Struct, frozen=True):
 
 
 @with_common
-def ses_verify(common: Common, domain: str | None, sender: str | None, mail_from: str | None) -> int:
-    """Check a domain in SES and DNS; print the results; return the exit code."""
+def ses_verify(
+    common: Common, domain: str | None, sender: str | None, mail_from: str | None, message: Path | None
+) -> int:
+    """Check a domain in SES and DNS, or a message; print the results; return the exit code."""
     settings = _read_settings(common)
+    if message is not None:
+        if domain or sender or mail_from:
+            remedy = "give either the message or a domain: the message names its own"
+            raise UsageError("a message and a domain are given", where="--message", remedy=remedy)
+        return int(_VERIFY_MESSAGE(message, common, settings))
     name = domain or settings.ses.domain
     if not name:
         raise UsageError("no domain is given", remedy="name one, or set `domain` in [ses] of mailrun.toml")

@@ -11,7 +11,7 @@ import re
 import authres
 from msgspec import Struct
 
-from engine.authentication.message_fields import MessageFields
+from engine.authentication.messages.fields import MessageFields
 from engine.errors import escape_controls
 
 _LONGEST_FIELD = 8192

@@ -17,8 +17,8 @@ from support.signed_mails import (
     sign,
 )
 
-from engine.authentication.message import MessageExamination, examine_message
-from engine.authentication.message_fields import MOST_FIELDS, MOST_MESSAGE_BYTES
+from engine.authentication.messages.examination import MessageExamination, examine_message
+from engine.authentication.messages.fields import MOST_FIELDS, MOST_MESSAGE_BYTES
 from engine.authentication.results import Verdict
 from engine.errors import DataError
 
@@ -88,10 +88,10 @@ def test_signature_is_unknown_when_dns_does_not_answer() -> None:
     ("record", "reason"),
     [
         (None, "DNS has no key at s1._domainkey.acme.example"),
-        ("v=DKIM1; p=", "its key is revoked"),
-        ("k=rsa; p=bm8=", "its key cannot be read"),
-        ("k=rsa; p=%%%", "its key cannot be read"),
-        ("k=unheard; p=bm8=", "its key cannot be read"),
+        ("v=DKIM1; p=", "the key is revoked"),
+        ("k=rsa; p=bm8=", "the key in p= cannot be read"),
+        ("k=rsa; p=%%%", "the key in p= cannot be read"),
+        ("k=unheard; p=bm8=", "the type of the key"),
     ],
 )
 def test_signature_is_invalid_without_a_usable_key(record: str | None, reason: str) -> None:

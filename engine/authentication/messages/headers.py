@@ -9,12 +9,15 @@ from email.utils import getaddresses, parsedate_to_datetime
 from urllib.parse import urlsplit
 
 from engine.authentication.alignment import clean_domain
-from engine.authentication.message_fields import LONGEST_LINE, MessageFields
+from engine.authentication.messages.fields import LONGEST_LINE, MessageFields
 from engine.authentication.results import RuleResult, Verdict
 from engine.errors import escape_controls
 
 GMAIL_RULES = "https://support.google.com/a/answer/81126"
 ONE_CLICK_VALUE = "List-Unsubscribe=One-Click"
+HEADER_CODES = frozenset(
+    {"from_header", "one_click_headers", "list_id", "date_header", "message_id", "line_lengths"}
+)  # of the rules here
 _BULK = ("gmail", "yahoo")
 _SHOWN = 120
 _MESSAGE_ID = re.compile(r"<[^<>@\s]{1,500}@[^<>@\s]{1,500}>")

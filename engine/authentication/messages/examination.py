@@ -9,22 +9,27 @@ from datetime import datetime
 from msgspec import Struct
 
 from engine.authentication.alignment import is_aligned
-from engine.authentication.dkim_keys import DkimKey, ask_for_keys
-from engine.authentication.dkim_signatures import MOST_SIGNATURES, DkimSignature, read_signatures
-from engine.authentication.dkim_verification import (
+from engine.authentication.domains.dmarc_record import DmarcRecord, find_dmarc_record
+from engine.authentication.messages.dkim_signatures import MOST_SIGNATURES, DkimSignature, read_signatures
+from engine.authentication.messages.dkim_verification import (
     ArcChain,
     VerifiedSignature,
     list_arc_keys,
     verify_arc,
     verify_signatures,
 )
-from engine.authentication.dmarc_policy import DmarcPolicy, ask_for_policy
-from engine.authentication.message_fields import MessageFields, read_message
-from engine.authentication.message_headers import find_sender_domain, judge_headers
-from engine.authentication.message_rules import judge_arc, judge_dmarc, judge_signatures, judge_stated
+from engine.authentication.messages.fields import MessageFields, read_message
+from engine.authentication.messages.headers import find_sender_domain, judge_headers
+from engine.authentication.messages.rules import judge_alignment, judge_arc, judge_signatures, judge_spf, judge_stated
+from engine.authentication.messages.signature_keys import SignatureKey, ask_for_keys
+from engine.authentication.messages.stated_results import (
+    StatedResult,
+    StatedResults,
+    read_stated_results,
+    read_stated_spf,
+)
 from engine.authentication.resolver import Resolver
 from engine.authentication.results import RuleResult, Verdict
-from engine.authentication.stated_results import StatedResult, StatedResults, read_stated_results, read_stated_spf
 
 
 class MessageExamination(Struct, frozen=True):
@@ -35,7 +40,7 @@ class MessageExamination(Struct, frozen=True):
         size: bytes of the message.
         signatures: verified, the topmost first.
         unread_signatures: how many more there are.
-        policy: of DMARC; None where the sender's domain is unclear.
+        dmarc: the DMARC record that applies; None where there is none or it is not known.
         arc: the ARC chain.
         stated: what the topmost Authentication-Results states.
         spf: the receiver's SPF result; None where it states none.
@@ -46,7 +51,7 @@ class MessageExamination(Struct, frozen=True):
     size: int
     signatures: tuple[VerifiedSignature, ...]
     unread_signatures: int
-    policy: DmarcPolicy | None
+    dmarc: DmarcRecord | None
     arc: ArcChain
     stated: StatedResults
     spf: StatedResult | None
@@ -59,7 +64,7 @@ class MessageExamination(Struct, frozen=True):
 
     def is_aligned(self, signature: DkimSignature) -> bool:
         """Return whether a signature's domain is aligned with From, as the DMARC record asks."""
-        strict = self.policy is not None and self.policy.strict_dkim
+        strict = self.dmarc is not None and self.dmarc.is_strict("adkim")
         return is_aligned(signature.domain, self.sender_domain, strict=strict)
 
 
@@ -78,30 +83,35 @@ async def examine_message(raw: bytes, resolver: Resolver, now: datetime, where: 
     message = await asyncio.to_thread(read_message, raw, where)
     signatures, domain = read_signatures(message), find_sender_domain(message)
     names = [*(one.key_name.lower() for one in signatures), *list_arc_keys(message)]
-    keys, policy = await asyncio.gather(ask_for_keys(names, resolver), _ask_for_policy(domain, resolver))
+    keys, (dmarc, found) = await asyncio.gather(ask_for_keys(names, resolver), _find_dmarc(domain, resolver))
     verified, arc = await asyncio.to_thread(_verify, raw, message, signatures, keys, now)
     stated = read_stated_results(message)
     spf = read_stated_spf(message, stated)
     results = (
-        *judge_signatures(verified, domain, policy, message),
-        *judge_dmarc(verified, spf, domain, policy),
+        *judge_signatures(verified, domain, dmarc, message),
+        judge_spf(spf),
+        *found,
+        *([judge_alignment(verified, spf, domain, dmarc)] if domain else ()),
         judge_arc(arc),
         judge_stated(stated),
         *judge_headers(message),
     )
     more = max(0, message.count("dkim-signature") - MOST_SIGNATURES)
-    return MessageExamination(domain, message.size, tuple(verified), more, policy, arc, stated, spf, results)
+    return MessageExamination(domain, message.size, tuple(verified), more, dmarc, arc, stated, spf, results)
 
 
-async def _ask_for_policy(domain: str, resolver: Resolver) -> DmarcPolicy | None:
-    return await ask_for_policy(domain, resolver) if domain else None
+async def _find_dmarc(domain: str, resolver: Resolver) -> tuple[DmarcRecord | None, tuple[RuleResult, ...]]:
+    if not domain:
+        return None, ()
+    record, result = await find_dmarc_record(resolver, domain)
+    return record, (result,)
 
 
 def _verify(
     raw: bytes,
     message: MessageFields,
     signatures: tuple[DkimSignature, ...],
-    keys: dict[str, DkimKey],
+    keys: dict[str, SignatureKey],
     now: datetime,
 ) -> tuple[list[VerifiedSignature], ArcChain]:
     return verify_signatures(raw, signatures, keys, now), verify_arc(raw, message, keys)

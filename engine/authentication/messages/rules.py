@@ -6,12 +6,12 @@ Sources: RFC 6376, RFC 8301, RFC 8058 4, RFC 7489 3.1, RFC 8601, RFC 8617.
 from collections.abc import Iterator, Sequence
 
 from engine.authentication.alignment import is_aligned
-from engine.authentication.dkim_signatures import ONE_CLICK_FIELDS
-from engine.authentication.dkim_verification import ArcChain, SignatureState, VerifiedSignature
-from engine.authentication.dmarc_policy import DmarcPolicy, PolicyState
-from engine.authentication.message_fields import MessageFields
+from engine.authentication.domains.dmarc_record import DmarcRecord
+from engine.authentication.messages.dkim_signatures import ONE_CLICK_FIELDS
+from engine.authentication.messages.dkim_verification import ArcChain, SignatureState, VerifiedSignature
+from engine.authentication.messages.fields import MessageFields
+from engine.authentication.messages.stated_results import StatedResult, StatedResults
 from engine.authentication.results import RuleResult, Verdict
-from engine.authentication.stated_results import StatedResult, StatedResults
 
 EVERYBODY = ("gmail", "yahoo", "microsoft")
 _GOOD_KEY_BITS = 2048
@@ -19,7 +19,7 @@ _ED25519_BITS = 256
 
 
 def judge_signatures(
-    verified: Sequence[VerifiedSignature], domain: str, policy: DmarcPolicy | None, message: MessageFields
+    verified: Sequence[VerifiedSignature], domain: str, dmarc: DmarcRecord | None, message: MessageFields
 ) -> Iterator[RuleResult]:
     """Judge each signature, then what the valid ones cover together."""
     if not verified:
@@ -27,7 +27,7 @@ def judge_signatures(
         what = "the message has no DKIM signature"
         yield RuleResult("dkim", Verdict.FAIL, what, "DKIM-Signature", EVERYBODY, remedy, "RFC 6376")
     for one in verified:
-        yield _judge_state(one, domain, policy)
+        yield _judge_state(one, domain, dmarc)
         yield from _judge_weaknesses(one)
     yield from _judge_one_click_cover(verified, message)
 
@@ -37,8 +37,8 @@ def _name(one: VerifiedSignature) -> str:
     return f"DKIM-Signature {said.index + 1}" + (f", d={said.domain} s={said.selector}" if said.domain else "")
 
 
-def _judge_state(one: VerifiedSignature, domain: str, policy: DmarcPolicy | None) -> RuleResult:
-    strict = policy is not None and policy.strict_dkim
+def _judge_state(one: VerifiedSignature, domain: str, dmarc: DmarcRecord | None) -> RuleResult:
+    strict = dmarc is not None and dmarc.is_strict("adkim")
     aligned = is_aligned(one.signature.domain, domain, strict=strict)
     kind = "aligned with From" if aligned else "not aligned with From"
     where, source = _name(one), "RFC 6376 6.1"
@@ -96,18 +96,8 @@ def _judge_one_click_cover(verified: Sequence[VerifiedSignature], message: Messa
         yield RuleResult(code, Verdict.FAIL, what, where, ("gmail", "yahoo"), remedy, source)
 
 
-def judge_dmarc(
-    verified: Sequence[VerifiedSignature], spf: StatedResult | None, domain: str, policy: DmarcPolicy | None
-) -> Iterator[RuleResult]:
-    """Judge SPF as the receiver states it, the DMARC record, and alignment."""
-    yield _judge_spf(spf)
-    if policy is None:
-        return  # the rule of From says so
-    yield _judge_policy(policy)
-    yield _judge_alignment(verified, spf, domain, policy)
-
-
-def _judge_spf(spf: StatedResult | None) -> RuleResult:
+def judge_spf(spf: StatedResult | None) -> RuleResult:
+    """Judge SPF as the receiver states it."""
     code, source = "spf", "RFC 7208"
     if spf is None:
         what = "the receiver states no SPF result, and the connecting address is not known from a message for certain"
@@ -121,30 +111,19 @@ def _judge_spf(spf: StatedResult | None) -> RuleResult:
     return RuleResult(code, verdict, f"SPF gave {spf.result}{of}", where, EVERYBODY, remedy, source)
 
 
-def _judge_policy(policy: DmarcPolicy) -> RuleResult:
-    code, source = "dmarc_record", "RFC 7489 6.6.3"
-    match policy.state:
-        case PolicyState.FOUND:
-            what = f"the DMARC record asks for p={policy.policy}"
-            return RuleResult(code, Verdict.PASS, what, policy.name, source=source)
-        case PolicyState.UNKNOWN:
-            remedy = "try again when DNS answers"
-            return RuleResult(code, Verdict.UNKNOWN, policy.problem, policy.name, (), remedy, source)
-    remedy = f'publish one TXT record at {policy.name}, such as "v=DMARC1; p=none; rua=mailto:ADDRESS"'
-    return RuleResult(code, Verdict.FAIL, f"no DMARC record: {policy.problem}", policy.name, EVERYBODY, remedy, source)
-
-
-def _judge_alignment(
-    verified: Sequence[VerifiedSignature], spf: StatedResult | None, domain: str, policy: DmarcPolicy
+def judge_alignment(
+    verified: Sequence[VerifiedSignature], spf: StatedResult | None, domain: str, dmarc: DmarcRecord | None
 ) -> RuleResult:
+    """Judge whether DKIM or SPF proves the domain in From, as its DMARC record asks; relaxed without one."""
+    strict_dkim, strict_spf = (dmarc is not None and dmarc.is_strict(tag) for tag in ("adkim", "aspf"))
     code, where, source = "alignment", f"From, {domain}", "RFC 7489 3.1"
-    signed = [one for one in verified if is_aligned(one.signature.domain, domain, strict=policy.strict_dkim)]
+    signed = [one for one in verified if is_aligned(one.signature.domain, domain, strict=strict_dkim)]
     valid = [one for one in signed if one.state is SignatureState.VALID]
     if valid:
-        what = f"the valid signature of {valid[0].signature.domain} is aligned with From ({_mode(policy.strict_dkim)})"
+        what = f"the valid signature of {valid[0].signature.domain} is aligned with From ({_mode(strict_dkim)})"
         return RuleResult(code, Verdict.PASS, what, where, source=source)
-    if spf is not None and spf.result == "pass" and is_aligned(spf.domain, domain, strict=policy.strict_spf):
-        what = f"SPF passed for {spf.domain}, which is aligned with From ({_mode(policy.strict_spf)})"
+    if spf is not None and spf.result == "pass" and is_aligned(spf.domain, domain, strict=strict_spf):
+        what = f"SPF passed for {spf.domain}, which is aligned with From ({_mode(strict_spf)})"
         return RuleResult(code, Verdict.PASS, what, where, source=source)
     if any(one.state is SignatureState.UNKNOWN for one in signed):
         what = "no aligned signature could be verified"

@@ -1,4 +1,4 @@
-"""The public keys of signatures, asked for before anything is verified: verifying then needs no network.
+"""The public keys of a message's signatures, asked for before anything is verified: verifying then needs no network.
 
 Sources: RFC 6376 3.6.1 (the record of a key), 6.1.2 (how it is found).
 """
@@ -9,7 +9,7 @@ from enum import StrEnum
 
 from msgspec import Struct
 
-from engine.authentication.dkim_signatures import read_tags
+from engine.authentication.domains.dkim_key import KeyFault, parse_key
 from engine.authentication.resolver import Absent, Records, Resolver, Unknown
 
 MOST_KEYS = 64  # that are asked for
@@ -18,30 +18,28 @@ MOST_KEYS = 64  # that are asked for
 class KeyState(StrEnum):
     """What DNS says about a key."""
 
-    FOUND = "found"
-    MISSING = "missing"  # certainly
-    REVOKED = "revoked"  # p= is empty
-    AMBIGUOUS = "ambiguous"  # more than one record
+    USABLE = "usable"
+    UNUSABLE = "unusable"  # certainly: there is none, it is revoked, or it cannot be read
     UNKNOWN = "unknown"  # DNS did not answer
 
 
-class DkimKey(Struct, frozen=True):
-    """The record of a key.
+class SignatureKey(Struct, frozen=True):
+    """The key of a signature.
 
     Attributes:
         state: what DNS says.
-        record: its text; empty where there is none.
-        is_test: `t=y`: receivers treat the mail as if it were not signed (RFC 6376 3.6.1).
-        problem: why DNS did not answer.
+        record: the text; empty unless it is usable.
+        is_testing: t=y, receivers may ignore its signatures.
+        problem: why it is not usable.
     """
 
     state: KeyState
     record: str = ""
-    is_test: bool = False
+    is_testing: bool = False
     problem: str = ""
 
 
-async def ask_for_keys(names: Iterable[str], resolver: Resolver) -> dict[str, DkimKey]:
+async def ask_for_keys(names: Iterable[str], resolver: Resolver) -> dict[str, SignatureKey]:
     """Ask for keys, all at once.
 
     Args:
@@ -50,32 +48,33 @@ async def ask_for_keys(names: Iterable[str], resolver: Resolver) -> dict[str, Dk
     """
     wanted = list(dict.fromkeys(name for name in names if name))
     keys = await asyncio.gather(*(_ask(name, resolver) for name in wanted[:MOST_KEYS]))
-    too_many = DkimKey(KeyState.UNKNOWN, problem=f"the message names more than {MOST_KEYS} keys")
+    too_many = SignatureKey(KeyState.UNKNOWN, problem=f"the message names more than {MOST_KEYS} keys")
     return dict.fromkeys(wanted[MOST_KEYS:], too_many) | dict(zip(wanted, keys, strict=False))
 
 
-async def _ask(name: str, resolver: Resolver) -> DkimKey:
+async def _ask(name: str, resolver: Resolver) -> SignatureKey:
     match await resolver.query(name, "TXT"):
         case Unknown(reason=reason):
-            return DkimKey(KeyState.UNKNOWN, problem=str(reason))
+            return SignatureKey(KeyState.UNKNOWN, problem=f"DNS gave no answer about its key: {reason}")
         case Absent():
-            return DkimKey(KeyState.MISSING)
+            return SignatureKey(KeyState.UNUSABLE, problem=f"DNS has no key at {name}")
         case Records(values=values):
-            return _read(values)
+            return _read(name, values)
 
 
-def _read(values: tuple[str, ...]) -> DkimKey:
+def _read(name: str, values: tuple[str, ...]) -> SignatureKey:
     if len(values) != 1:
-        return DkimKey(KeyState.AMBIGUOUS if values else KeyState.MISSING)
-    tags = read_tags(values[0]) or {}
-    state = KeyState.REVOKED if tags.get("p") == "" else KeyState.FOUND
-    return DkimKey(state, values[0], is_test="y" in tags.get("t", "").replace(" ", "").split(":"))
+        return SignatureKey(KeyState.UNUSABLE, problem=f"DNS has {len(values)} records at {name}, and one counts")
+    key = parse_key(values[0])
+    if isinstance(key, KeyFault):
+        return SignatureKey(KeyState.UNUSABLE, problem=f"{key.what}, at {name}")
+    return SignatureKey(KeyState.USABLE, values[0], key.is_testing)
 
 
 class KeyLookup:
     """Answers dkimpy from the keys that were asked for; remembers where one is unknown."""
 
-    def __init__(self, keys: Mapping[str, DkimKey]) -> None:
+    def __init__(self, keys: Mapping[str, SignatureKey]) -> None:
         self._keys = keys
         self.has_unknown = False
 
@@ -86,4 +85,4 @@ class KeyLookup:
         if key is None or key.state is KeyState.UNKNOWN:
             self.has_unknown = True
             return None
-        return key.record.encode("utf-8") if key.state is KeyState.FOUND else None
+        return key.record.encode("utf-8") or None

@@ -15,13 +15,16 @@ from enum import StrEnum
 import dkim
 from msgspec import Struct
 
-from engine.authentication.dkim_keys import DkimKey, KeyLookup, KeyState
-from engine.authentication.dkim_signatures import DkimSignature, read_tags
-from engine.authentication.message_fields import MessageFields
+from engine.authentication.alignment import clean_domain
+from engine.authentication.messages.dkim_signatures import DkimSignature
+from engine.authentication.messages.fields import MessageFields
+from engine.authentication.messages.signature_keys import KeyLookup, KeyState, SignatureKey
+from engine.authentication.tag_list import read_tags
 from engine.errors import escape_controls
 
 MOST_ARC_SETS = 50  # RFC 8617 5.1.1.1
 _ARC_FIELDS = ("arc-seal", "arc-message-signature", "arc-authentication-results")
+_DIGITS = 2  # of the number of a set
 _LARGEST_ARC_FIELD = 8192
 _MOST_STEPS = 2_000_000_000  # of an expression over white space: seconds
 _SPACES = re.compile(rb"[ \t]{2,}+")
@@ -69,7 +72,7 @@ class ArcChain(Struct, frozen=True):
 
 
 def verify_signatures(
-    raw: bytes, signatures: tuple[DkimSignature, ...], keys: Mapping[str, DkimKey], now: datetime
+    raw: bytes, signatures: tuple[DkimSignature, ...], keys: Mapping[str, SignatureKey], now: datetime
 ) -> list[VerifiedSignature]:
     """Verify the signatures of a message.
 
@@ -85,49 +88,28 @@ def verify_signatures(
 
 
 def _verify(
-    message: dkim.DKIM | None, one: DkimSignature, keys: Mapping[str, DkimKey], now: datetime, reason: str
+    message: dkim.DKIM | None, one: DkimSignature, keys: Mapping[str, SignatureKey], now: datetime, reason: str
 ) -> VerifiedSignature:
-    key = keys.get(one.key_name.lower(), DkimKey(KeyState.UNKNOWN))
+    key = keys.get(one.key_name.lower(), SignatureKey(KeyState.UNKNOWN))
     if problem := _find_own_problem(one):
         return VerifiedSignature(one, SignatureState.INVALID, problem)
     if key.state is KeyState.UNKNOWN:
-        return VerifiedSignature(one, SignatureState.UNKNOWN, f"DNS did not answer about its key ({key.problem})")
-    if problem := _find_key_problem(one, key):
-        return VerifiedSignature(one, SignatureState.INVALID, problem)
+        return VerifiedSignature(one, SignatureState.UNKNOWN, key.problem)
+    if key.state is KeyState.UNUSABLE:
+        return VerifiedSignature(one, SignatureState.INVALID, key.problem)
     if message is None:
         return VerifiedSignature(one, SignatureState.UNKNOWN, reason)
     is_valid, why = _ask_dkimpy(message, one.index, KeyLookup(keys))
     if is_valid and one.expires_at is not None and one.expires_at <= now:
         is_valid, why = False, f"it expired at {one.expires_at:%Y-%m-%d %H:%M} UTC"
     state = SignatureState.VALID if is_valid else SignatureState.INVALID
-    return VerifiedSignature(one, state, "" if is_valid else why, message.keysize or 0, key.is_test)
+    return VerifiedSignature(one, state, "" if is_valid else why, message.keysize or 0, key.is_testing)
 
 
 def _find_own_problem(one: DkimSignature) -> str:
     if one.problem or not one.key_name:
         return one.problem or "it names no valid domain or selector"
     return "" if one.algorithm in _ALGORITHMS else f"its algorithm {escape_controls(one.algorithm)} is not trusted"
-
-
-def _find_key_problem(one: DkimSignature, key: DkimKey) -> str:
-    if key.state is not KeyState.FOUND:
-        return _KEY_PROBLEMS[key.state].format(one.key_name)
-    return "" if _is_readable(one.key_name, key.record) else f"its key cannot be read, at {one.key_name}"
-
-
-_KEY_PROBLEMS = {
-    KeyState.MISSING: "DNS has no key at {}",
-    KeyState.REVOKED: "its key is revoked: p= is empty at {}",
-    KeyState.AMBIGUOUS: "DNS has more than one record at {}",
-}
-
-
-def _is_readable(name: str, record: str) -> bool:
-    try:
-        dkim.evaluate_pk(name, record)
-    except (dkim.DKIMException, LookupError, ValueError, TypeError, AttributeError, ArithmeticError):
-        return False
-    return True
 
 
 def _parse(raw: bytes) -> tuple[dkim.DKIM | None, str]:
@@ -151,7 +133,7 @@ def _explain(error: Exception) -> str:
     return "the body was changed after it was signed" if text.startswith("body hash mismatch") else text
 
 
-def verify_arc(raw: bytes, message: MessageFields, keys: Mapping[str, DkimKey]) -> ArcChain:
+def verify_arc(raw: bytes, message: MessageFields, keys: Mapping[str, SignatureKey]) -> ArcChain:
     """Verify the ARC chain of a message."""
     fields = [field for field in message.fields if field.name in _ARC_FIELDS]
     if not fields:
@@ -177,7 +159,9 @@ def list_sealers(message: MessageFields) -> tuple[str, ...]:
     """List the domains of the ARC seals, the first first."""
     seals = [read_tags(value) or {} for value in message.all("arc-seal")[:MOST_ARC_SETS]]
     numbered = sorted(
-        (int(i), tags.get("d", "")) for tags in seals if (i := tags.get("i", "")).isdecimal() and len(i) < 4
+        (int(i), clean_domain(tags.get("d", "")))
+        for tags in seals
+        if (i := tags.get("i", "")).isdecimal() and len(i) < 4
     )
     return tuple(domain for _, domain in numbered)
 

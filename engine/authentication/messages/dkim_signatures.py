@@ -11,7 +11,8 @@ from datetime import UTC, datetime
 from msgspec import Struct
 
 from engine.authentication.alignment import clean_domain
-from engine.authentication.message_fields import MessageFields
+from engine.authentication.messages.fields import MessageFields
+from engine.authentication.tag_list import read_tags
 
 MOST_SIGNATURES = 16  # that are verified; a message relayed through many servers has five
 MOST_SIGNATURE_BYTES = 4096
@@ -75,24 +76,10 @@ def read_signatures(message: MessageFields) -> tuple[DkimSignature, ...]:
     )
 
 
-def read_tags(text: str) -> dict[str, str] | None:
-    """Read a list of tags (RFC 6376 3.2), without white space at their ends; None where a tag occurs twice."""
-    tags: dict[str, str] = {}
-    for part in text.split(";"):
-        name, equals, value = part.partition("=")
-        name = name.strip()
-        if not equals:
-            continue
-        if name in tags:
-            return None
-        tags[name] = value.strip()
-    return tags
-
-
 def _read_signature(index: int, value: str, counts: Counter[str]) -> DkimSignature:
     tags = read_tags(value)
     if tags is None:
-        return DkimSignature(index, problem="a tag occurs twice")
+        return DkimSignature(index, problem="it is not a list of tags, or a tag occurs twice")
     names = tuple(name.strip().lower() for name in tags.get("h", "").split(":"))
     selector = tags.get("s", "")
     signed = Counter(names)

@@ -1,0 +1,1 @@
+"""A received message: signatures, alignment, ARC, what its receiver states, and its header fields."""
