@@ -14,7 +14,11 @@ def write_results(results: Sequence[RuleResult]) -> Iterator[str]:
     """Write a table of results, the worst first, and what to do about each."""
     width = max((len(one.code) for one in results), default=0) + 2
     for one in sorted(results, key=lambda result: _ORDER.index(result.verdict)):
-        yield f"{one.verdict:<{_VERDICT_WIDTH}}{one.code:<{width}}{one.where}"
+        start = f"{one.verdict:<{_VERDICT_WIDTH}}{one.code:<{width}}"
+        if one.verdict is Verdict.PASS:
+            yield f"{start}{one.what}"
+            continue
+        yield f"{start}{one.where}"
         yield f"{_INDENT}{one.what}"
         if one.receivers:
             yield f"{_INDENT}rejected by: {', '.join(one.receivers)}"

@@ -9,6 +9,7 @@ from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
 from engine.authentication.domains.all_checks import check_domain
 from engine.authentication.domains.facts import DkimFacts, DomainFacts
+from engine.authentication.https_fetch import Fetch
 from engine.authentication.resolver import DnsResolver
 from engine.authentication.results import RuleResult, Verdict
 from support.dns import Zone, serve_dns
@@ -44,6 +45,12 @@ def make_zone() -> Zone:
             ("bounce.acme.example", "TXT"): "v=spf1 include:amazonses.com ~all",
             ("amazonses.com", "TXT"): "v=spf1 ip4:199.255.192.0/22 ip4:199.127.232.0/22 -all",
             ("_dmarc.acme.example", "TXT"): POLICY,
+            (
+                "default._bimi.acme.example",
+                "TXT",
+            ): "v=BIMI1; l=https://acme.example/logo.svg; a=https://acme.example/vmc.pem",
+            ("_mta-sts.acme.example", "TXT"): "v=STSv1; id=20261130;",
+            ("_smtp._tls.acme.example", "TXT"): "v=TLSRPTv1; rua=mailto:tls@acme.example",
         }
     )
     for token in TOKENS:
@@ -52,10 +59,12 @@ def make_zone() -> Zone:
     return zone
 
 
-def check(zone: Zone, facts: DomainFacts = FACTS, *, query_seconds: float = 5.0) -> list[RuleResult]:
+def check(
+    zone: Zone, facts: DomainFacts = FACTS, *, query_seconds: float = 5.0, fetch: Fetch | None = None
+) -> list[RuleResult]:
     """Check a domain through a real server."""
     with serve_dns(zone) as server:
-        return asyncio.run(check_domain(DnsResolver([server], query_seconds=query_seconds), facts))
+        return asyncio.run(check_domain(DnsResolver([server], query_seconds=query_seconds), facts, fetch))
 
 
 def list_troubles(results: list[RuleResult]) -> list[tuple[str, Verdict]]:

@@ -24,7 +24,8 @@ def judge_policy(record: DmarcRecord, from_domain: str, *, domain_exists: bool =
     """Judge the policy that applies; a policy that cannot be read is an error of syntax."""
     policy = record.find_policy(domain_exists=domain_exists)
     if policy is None:
-        what = f"the record has no valid policy (p=): {show(record.text)}"
+        fault = "has no valid policy (p=)" if record.tags else "is not a list of tags, or repeats a tag"
+        what = f"the record {fault}: {show(record.text)}"
         return give_fail("dmarc_syntax", what, record.where, "write p=none, p=quarantine or p=reject after v=DMARC1;")
     if policy is Policy.NONE:
         what = f"the policy for {from_domain} is none: receivers deliver mail that others send in your name"
@@ -87,7 +88,7 @@ def _judge_method(method: _Method, facts: DomainFacts, record: DmarcRecord | Non
     if _aligns(method, facts, record):
         return give_pass(code, f"{method.label} aligns with From {facts.from_domain} ({manner})", where)
     what = f"{method.label} does not align with From {facts.from_domain} ({manner})"
-    remedy = f"change {method.tag} to r, or send from {method.domain or facts.domain}" if strict else ""
+    remedy = f"change {method.tag} to r" if strict and method.domain else ""
     if other:
         remedy = remedy or f"set up a MAIL FROM domain below {facts.from_domain}"
         return give_advice(code, f"{what}; DMARC passes by {other} alone", where, remedy)

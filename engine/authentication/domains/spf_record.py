@@ -44,7 +44,11 @@ def judge_terms(name: str, record: str) -> list[RuleResult]:
     """
     terms = record.split()[1:]
     end = next((i for i, term in enumerate(terms) if _ALL.fullmatch(term)), len(terms))
-    results = [_judge_include(name, terms[:end], record), *_judge_all(name, terms)]
+    results = [
+        give_pass("spf_record", show(record), name),
+        _judge_include(name, terms[:end], record),
+        *_judge_all(name, terms),
+    ]
     if any(_PTR.fullmatch(term) for term in terms[:end]):
         what = "the record uses ptr, which is slow, unreliable and deprecated"
         results.append(give_advice("spf_ptr", what, name, "remove the term"))

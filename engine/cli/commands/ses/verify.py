@@ -14,6 +14,7 @@ from engine.account.services import open_services
 from engine.addresses.mailbox import domain_of, parse_mailbox
 from engine.authentication.domains.all_checks import check_domain
 from engine.authentication.domains.facts import DomainFacts, add_identity, describe_domain
+from engine.authentication.https_fetch import HttpsFetch
 from engine.authentication.resolver import DnsResolver
 from engine.authentication.result_lines import count_verdicts, write_results
 from engine.authentication.results import RuleResult, Verdict
@@ -98,7 +99,7 @@ def _read_domain(text: str, where: str) -> str:
 
 async def _verify(facts: DomainFacts, settings: Settings) -> _Verified:
     facts, note = await _ask_ses(facts, settings)
-    results = await check_domain(DnsResolver(settings.dns.nameservers), facts)
+    results = await check_domain(DnsResolver(settings.dns.nameservers), facts, HttpsFetch())
     return _Verified(facts, results, note)
 
 
