@@ -1,10 +1,11 @@
 """What exists in the account: answers of AWS, where "there is none" is an answer and not an error."""
 
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Iterable, Mapping
 from typing import Any
 
 import botocore.exceptions
 
+from engine.account.setup.resource import Action, Resource, SetupStep
 from engine.errors import MailrunError
 
 
@@ -35,3 +36,17 @@ async def find(call: Awaitable[Mapping[str, Any]], *absent: str) -> Mapping[str,
         if error_code(error).rpartition(".")[2] in absent:
             return None
         raise
+
+
+def make_step(resource: Resource, *, exists: bool, details: Iterable[str], conflict: str = "") -> SetupStep:
+    """Say what a resource needs.
+
+    Args:
+        resource: the wanted one.
+        exists: whether the account has it.
+        details: what will be set or changed.
+        conflict: what is in the way.
+    """
+    lines = tuple(details)
+    action = Action.CREATE if not exists else Action.CHANGE if lines else Action.KEEP
+    return SetupStep(action, resource.kind, resource.name, lines, conflict)

@@ -7,10 +7,10 @@ from typing import Any
 from msgspec import Struct
 
 from engine.account.services import AwsServices
-from engine.account.setup.existing import find
+from engine.account.setup.existing import find, make_step
 from engine.account.setup.labels import block_label, logical_id
 from engine.account.setup.policies import Statement, find_missing, make_policy, merge, read_policy, write_policy
-from engine.account.setup.resource import Action, Place, SetupStep
+from engine.account.setup.resource import Place, SetupStep
 
 RETENTION_SECONDS = 14 * 86400  # SQS's longest
 WAIT_SECONDS = 20  # of a long poll: SQS's longest
@@ -67,12 +67,8 @@ class Queue(Struct, frozen=True):
 
     async def compare(self, services: AwsServices) -> SetupStep:
         """Compare it with the account."""
-        client = await services.open("sqs")
-        found = await self._read(client)
-        if found is None:
-            return SetupStep(Action.CREATE, self.kind, self.name, tuple(self._describe({})))
-        details = tuple(self._describe(found))
-        return SetupStep(Action.CHANGE if details else Action.KEEP, self.kind, self.name, details)
+        found = await self._read(await services.open("sqs"))
+        return make_step(self, exists=found is not None, details=self._describe(found or {}))
 
     async def apply(self, services: AwsServices, step: SetupStep) -> None:  # noqa: ARG002 - read again
         """Create it, or set what differs."""

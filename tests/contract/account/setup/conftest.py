@@ -1,23 +1,21 @@
 """Fixtures of set-ups: an empty account."""
 
-from collections.abc import Callable, Iterator
-from functools import partial
-from pathlib import Path
+from collections.abc import Iterator
 
 import pytest
-from support.aws import reset, run_moto_server, set_up_environment
+from support.aws import TestAccount, point_to, run_account
 
 
 @pytest.fixture(scope="session")
-def moto_server() -> Iterator[str]:
-    """A server of moto, for tests that need the account for themselves."""
-    with run_moto_server() as url:
-        yield url
+def shared_account(tmp_path_factory: pytest.TempPathFactory) -> Iterator[TestAccount]:
+    """An account that the tests of a session use, one after the other."""
+    with run_account(tmp_path_factory.mktemp("sandbox")) as account:
+        yield account
 
 
 @pytest.fixture
-def account(moto_server: str, aws: pytest.MonkeyPatch, tmp_path: Path) -> Iterator[Callable[[], None]]:
-    """An empty account; the function empties moto again."""
-    reset(moto_server)
-    with set_up_environment(aws, moto_server, tmp_path / "sandbox"):
-        yield partial(reset, moto_server)
+def account(shared_account: TestAccount, aws: pytest.MonkeyPatch) -> TestAccount:
+    """An empty account."""
+    point_to(shared_account, aws)
+    shared_account.reset()
+    return shared_account
