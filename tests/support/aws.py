@@ -104,7 +104,7 @@ class TestAccount:
 @contextmanager
 def run_account(folder: Path) -> Iterator[TestAccount]:
     with (
-        _run_moto() as url,
+        run_moto_server() as url,
         run_in_thread(SandboxSettings(record_folder=folder, credentials=CREDENTIALS)) as sandbox,
         closing(DaemonThread("services")) as thread,
     ):
@@ -112,7 +112,7 @@ def run_account(folder: Path) -> Iterator[TestAccount]:
 
 
 @contextmanager
-def _run_moto() -> Iterator[str]:
+def run_moto_server() -> Iterator[str]:
     port = free_port()
     command = [str(Path(sys.executable).with_name("moto_server")), "-H", "127.0.0.1", "-p", str(port)]
     with subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL) as process:

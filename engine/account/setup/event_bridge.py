@@ -36,7 +36,7 @@ def list_event_bridge_resources(place: Place, name: str, configuration_set: str)
     )
     dead = make_dead_letters(place, name)
     queue = Queue(place, name, (statement,), dead_letters=dead.name)
-    rule = EventRule(place, name, configuration_set, queue)
+    rule = BusRule(place, name, configuration_set, queue)
     bus = place.arn("events", "event-bus/default")
     target = Target(
         api=("EventBridgeDestination", {"EventBusArn": bus}),
@@ -48,7 +48,7 @@ def list_event_bridge_resources(place: Place, name: str, configuration_set: str)
     return (dead, queue, rule, EventDestination(configuration_set, name, target))
 
 
-class EventRule(Struct, frozen=True):
+class BusRule(Struct, frozen=True):
     """A rule of the default bus that sends the events of one configuration set to a queue.
 
     Attributes:

@@ -204,7 +204,7 @@ async def test_roles_do_one_thing_for_one_service(account: TestAccount):
     assert [one["Principal"] for one in trust["Statement"]] == [{"Service": "ses.amazonaws.com"}]
 
 
-async def test_role_that_was_changed_is_changed_back_and_keeps_foreign_statements(account: TestAccount):
+async def test_role_that_was_changed_is_changed_back_and_keeps_the_rest(account: TestAccount):
     await account.apply(through_firehose(PLACE))
     iam, name = account.boto("iam"), f"{EVENTS}-ses-{REGION}"
     foreign = {
@@ -242,7 +242,7 @@ async def test_bucket_is_private_and_encrypted_and_only_the_receipt_rule_writes(
     assert denied["Effect"] == "Deny"
 
 
-async def test_bucket_that_was_opened_is_closed_and_keeps_foreign_statements(account: TestAccount):
+async def test_bucket_that_was_opened_is_closed_and_keeps_the_rest(account: TestAccount):
     await account.apply(inbound(PLACE))
     s3 = account.boto("s3")
     s3.delete_public_access_block(Bucket=BUCKET)
