@@ -14,6 +14,11 @@ status = declare(
     Without RUN: one line for each run.
     """,
     make_run_argument(required=False),
+    click.Option(
+        ["--outgoing-addresses"],
+        is_flag=True,
+        help="With RUN: count deliveries, bounces and complaints by the IP address that sent them. Reads all events.",
+    ),
     examples=["mailrun status", "mailrun status welcome/2026-12-01"],
 )
 

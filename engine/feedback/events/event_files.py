@@ -38,7 +38,9 @@ EVENT_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "link": pl.String,
     "topics": pl.String,
     "sent_to": pl.String,  # the recipient, where the event names another address: `key` is then the recipient's
+    "outgoing_ip": pl.String,  # that the mail left from; null where SES does not name it
 }
+LATER_COLUMNS = ("sent_to", "outgoing_ip")  # files of earlier versions do not have them
 
 
 def write_events(store: Store, events: pl.DataFrame) -> None:

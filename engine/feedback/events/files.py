@@ -15,7 +15,7 @@ from engine.audience.reading.sources import AudienceSource, Format
 from engine.audience.reading.text_files.raw_files import CountedFile
 from engine.errors import DataError
 from engine.feedback.events.envelopes import Opened, Quarantined, Verify, open_document, split_documents
-from engine.feedback.events.event_files import EVENT_SCHEMA
+from engine.feedback.events.event_files import EVENT_SCHEMA, LATER_COLUMNS
 from engine.feedback.events.records import FeedbackEvent
 from engine.locations import REMOTE
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
@@ -110,7 +110,9 @@ def _read_own(path: Path, name: str, limits: ReadLimits) -> list[FeedbackEvent]:
     state = path.stat()
     check_parquet(AudienceSource(path, name, state.st_size, state.st_mtime_ns, Format.PARQUET, limits=limits))
     try:
-        frame = pl.read_parquet(path, hive_partitioning=False).select(*EVENT_SCHEMA)
+        found = pl.read_parquet(path, hive_partitioning=False)
+        absent = (pl.lit(None, pl.String).alias(name) for name in LATER_COLUMNS if name not in found.columns)
+        frame = found.with_columns(*absent).select(*EVENT_SCHEMA)
     except pl.exceptions.PolarsError as error:
         remedy = "give files of <store>/events, or JSON"
         raise DataError("it is Parquet, but not a file of mailrun's events", where=name, remedy=remedy) from error

@@ -53,6 +53,7 @@ _RAW_SCHEMA = {
     "link": pl.String,
     "topics": pl.String,
     "sent_to": pl.String,
+    "outgoing_ip": pl.String,
 }
 
 

@@ -19,6 +19,7 @@ _MOST_TOPICS = 100  # in one opt-out: a contact list of SES has up to 20
 _LONGEST_TEXT = 1000  # of a diagnostic or a link: they are for people
 _FIRST_YEAR, _LAST_YEAR = 1970, 2200  # within the ranges of calendars and Parquet
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # the characters of campaigns and run keys
+_ADDRESS = re.compile(r"[0-9A-Fa-f.:/-]{2,64}")  # IPv4 or IPv6, or a range of them
 _ROW = re.compile(r"[0-9]{1,15}")
 _UNFIT = re.compile(r"[\x00-\x1f\x7f]")
 
@@ -75,6 +76,7 @@ class FeedbackEvent(NamedTuple):
         link: that was clicked.
         topics: opted out of, divided by commas; `*` is all mail.
         sent_to: the recipient of the mail, where the event names only others, such as a forwarding address.
+        outgoing_ip: IP address, or range of them, that the mail left from; None where SES does not name it.
     """
 
     id: str
@@ -93,6 +95,7 @@ class FeedbackEvent(NamedTuple):
     link: str | None
     topics: str | None
     sent_to: str | None
+    outgoing_ip: str | None = None
 
 
 class MalformedError(ValueError):
@@ -122,6 +125,7 @@ def read_record(record: Mapping[str, Any]) -> list[FeedbackEvent]:
     sent_at = _read_time(mail.get("timestamp"), "mail.timestamp")
     at = _read_time(body["timestamp"], f"{name}.timestamp") if body.get("timestamp") else sent_at
     campaign, run_key, row = _read_tags(mail.get("tags"))
+    outgoing_ip = _read_outgoing(mail.get("tags"))
     feedback_id, link = _text(body.get("feedbackId")), _text(body.get("link"))
     topics = _read_topics(body) if kind == EventKind.SUBSCRIPTION else None
     subtype = _read_subtype(kind, body, opted_out=topics is not None)
@@ -140,7 +144,7 @@ def read_record(record: Mapping[str, Any]) -> list[FeedbackEvent]:
         events.append(
             FeedbackEvent(
                 digest, kind, exact, at, sent_at, message_id, address, campaign, run_key, row, feedback_id, status,
-                detail, link, topics, sent_to,
+                detail, link, topics, sent_to, outgoing_ip,
             )
         )  # fmt: skip
     return events
@@ -166,6 +170,12 @@ def _read_tags(tags: Any) -> tuple[str, str, int | None]:
     if not (campaign and key and row and _TAG.fullmatch(campaign) and _TAG.fullmatch(key) and _ROW.fullmatch(row)):
         return "", "", None
     return campaign, key, int(row)
+
+
+def _read_outgoing(tags: Any) -> str | None:
+    """Read the IP address that a mail left from; None for a value that is not one."""
+    address = _first(tags.get("ses:outgoing-ip")) if isinstance(tags, dict) else None
+    return address if address is not None and _ADDRESS.fullmatch(address) else None
 
 
 def _first(values: Any) -> str | None:

@@ -1,5 +1,7 @@
 """`mailrun status`."""
 
+import click
+
 from engine.cli import run_output
 from engine.cli.common import Common, with_common
 from engine.cli.console import mark_output_as_all, print_json, print_lines
@@ -14,14 +16,16 @@ _print_run = OnDemand("engine.cli.commands.status.one_run:print_run")  # the mod
 
 
 @with_common
-def status(run: str | None, common: Common) -> None:
+def status(run: str | None, common: Common, *, outgoing_addresses: bool) -> None:
     """Print the state of one run, or of all."""
+    if outgoing_addresses and run is None:
+        raise click.UsageError("--outgoing-addresses needs RUN")
     mark_output_as_all()
     with open_chosen(common) as workspace:
         if run is None:
             _print_all(workspace, as_json=common.json)
         else:
-            _print_run(workspace, run, as_json=common.json)
+            _print_run(workspace, run, as_json=common.json, with_outgoing=outgoing_addresses)
 
 
 def _print_all(workspace: Workspace, *, as_json: bool) -> None:

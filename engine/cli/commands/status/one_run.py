@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+import msgspec
 from msgspec import Struct
 
 from engine.cli import run_output
@@ -11,7 +12,10 @@ from engine.cli.console import print_json, print_lines
 from engine.ledger.decisions import Decision, list_decisions
 from engine.ledger.runs import OVER
 from engine.ledger.workers import read_vitals
+from engine.on_demand import OnDemand
+from engine.progress import step
 from engine.report.accounts import Accounts
+from engine.report.outgoing_addresses import OutgoingAddress, describe_outgoing
 from engine.report.run_accounts import require_accounts, require_run
 from engine.run.facts import read_canary_spec, read_facts, read_guard_spec
 from engine.run.guard.canary import describe_canary
@@ -19,6 +23,8 @@ from engine.run.guard.evidence import judge_now
 from engine.run.guard.judge import GuardFinding
 from engine.run.prepare.changes import list_changes
 from engine.workspace import Workspace
+
+_count_outgoing = OnDemand("engine.report.outgoing_counts:count_outgoing")  # Polars is slow to import
 
 
 class _RunStatus(Struct, frozen=True):
@@ -30,6 +36,7 @@ class _RunStatus(Struct, frozen=True):
     canary: Mapping[str, Any] | None
     changes: Sequence[str]
     decisions: Sequence[Decision]
+    outgoing: Sequence[OutgoingAddress] | None
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of --json."""
@@ -39,6 +46,7 @@ class _RunStatus(Struct, frozen=True):
             "canary": self.canary,
             "changes": self.changes,
             "decisions": [{"at": d.at.isoformat(), "who": d.who, "what": d.what, **d.detail} for d in self.decisions],
+            "outgoing_addresses": msgspec.to_builtins(self.outgoing),
         }
 
     def to_lines(self) -> Iterator[str]:
@@ -53,15 +61,23 @@ class _RunStatus(Struct, frozen=True):
         yield from map(run_output.format_vitals, self.vitals)
         yield from (f"changed since the launch, and not sent: {change}" for change in self.changes)
         yield from (f"{d.at:%Y-%m-%d %H:%M:%S} {d.what} by {d.who}" for d in self.decisions)
+        if self.outgoing is not None:
+            yield from describe_outgoing(self.outgoing) if self.outgoing else ("outgoing addresses: no events yet",)
 
 
-def print_run(workspace: Workspace, name: str, *, as_json: bool) -> None:
+def print_run(workspace: Workspace, name: str, *, as_json: bool, with_outgoing: bool = False) -> None:
     """Print the state of one run.
+
+    Args:
+        workspace: has the run.
+        name: of the run.
+        as_json: print one JSON document.
+        with_outgoing: count by outgoing IP address, too, which reads all events of the run.
 
     Raises:
         UsageError: there is no such run.
     """
-    found = _read_run(workspace, name)
+    found = _read_run(workspace, name, with_outgoing=with_outgoing)
     if as_json:
         print_json(found.to_json())
     else:
@@ -69,7 +85,7 @@ def print_run(workspace: Workspace, name: str, *, as_json: bool) -> None:
         print_lines(*found.to_lines())
 
 
-def _read_run(workspace: Workspace, name: str) -> _RunStatus:
+def _read_run(workspace: Workspace, name: str, *, with_outgoing: bool) -> _RunStatus:
     ledger, now = workspace.ledger, workspace.clock.now()
     known, accounts = require_run(ledger, name), require_accounts(ledger, name, workspace.store, now)
     facts = read_facts(known, workspace.store)
@@ -78,4 +94,8 @@ def _read_run(workspace: Workspace, name: str) -> _RunStatus:
         findings = [] if known.state in OVER else judge_now(tx, known, read_guard_spec(facts), now, vitals)
         canary = describe_canary(tx, known, read_canary_spec(facts))
     changes = list_changes(known, workspace.store, workspace.settings.workspace)
-    return _RunStatus(accounts, vitals, findings, canary, changes, decisions)
+    outgoing = None
+    if with_outgoing:
+        with step("reading events"):
+            outgoing = _count_outgoing(workspace.store, name, known.created_at)
+    return _RunStatus(accounts, vitals, findings, canary, changes, decisions, outgoing)
