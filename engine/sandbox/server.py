@@ -1,7 +1,6 @@
 """The sandbox: a local server that speaks the SES API v2 and behaves like an account."""
 
 import asyncio
-import errno
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -23,6 +22,7 @@ from engine.sandbox.http.access import check_access, is_bearer, is_token, make_c
 from engine.sandbox.http.control import Control, Latency, refuse
 from engine.sandbox.http.faults import SandboxFaults
 from engine.sandbox.http.inbox import PAGE_METHODS, PRIVATE, Inbox
+from engine.sandbox.http.listening import explain_cannot_listen, make_request
 from engine.sandbox.http.record import Record
 from engine.sandbox.http.replies import ApiError, SandboxReply, bad_request
 from engine.sandbox.http.signature import EVERY_REGION, Verifier
@@ -45,7 +45,6 @@ from engine.sandbox.ses.simulator import is_simulator
 from engine.sandbox.sqs.sqs import TARGET, queue_url, sqs_error
 
 REGION = "us-east-1"
-MAX_REQUEST_BYTES = 84 * 1024 * 1024  # a 40 MB message, with room for the escapes of its JSON
 KEEPALIVE_SECONDS = 75.0
 BACKLOG = 1024  # connections that may wait to be accepted: a sender opens hundreds at once
 SIGNED = "AWS4-"  # what the Authorization header of a signed call starts with
@@ -188,7 +187,8 @@ class Sandbox:
         self._inbox = Inbox(settings.record_folder, self._feedback.list_events, root=f"/{settings.token}")
         figures = SendingFigures(self._feedback.take_for_figures)
         self._reputation = SandboxReputation(self._account, figures, self._clock)
-        self._cloudwatch = SandboxCloudWatch(self._reputation)
+        reputation = self._reputation
+        self._cloudwatch = SandboxCloudWatch(lambda region: reputation.of(self._regions.find(region)))
         self._control = Control(
             regions=self._regions,
             faults=self._faults,
@@ -200,7 +200,7 @@ class Sandbox:
             self._url = await self._listen()
         except OSError as problem:
             await self.stop()
-            raise _cannot_listen(problem, where) from problem
+            raise explain_cannot_listen(problem, where) from problem
         if settings.firehose_folder is not None and settings.firehose_seconds is not None:
             self._writing = asyncio.create_task(self._write_files(settings.firehose_seconds), name="firehose")
 
@@ -229,7 +229,7 @@ class Sandbox:
             clock=self._clock,
             jobs=jobs,
             faults=self._faults,
-            reputation=self._reputation,
+            reputation=self._reputation.of(account),
             more={**self._endpoints.operations(region), **tenants.operations},
         )
         return api
@@ -239,7 +239,7 @@ class Sandbox:
         server = make_server(
             self._serve,
             RequestGuard(self._settings.host, allowed_hosts=self._settings.allowed_hosts),
-            request_factory=_make_request,
+            request_factory=make_request,
             handler_cancellation=True,
             keepalive_timeout=KEEPALIVE_SECONDS,
         )
@@ -306,7 +306,7 @@ class Sandbox:
     async def _serve_sqs(self, request: web.BaseRequest) -> web.StreamResponse:
         assert self._feedback is not None  # noqa: S101 - nothing is served before `start` has set it
         try:
-            body = await self._read_signed(request, "sqs")
+            body, _ = await self._read_signed(request, "sqs")
         except ApiError as error:
             return respond(sqs_error(error))
         operation = request.headers["X-Amz-Target"].removeprefix(TARGET)
@@ -315,22 +315,22 @@ class Sandbox:
     async def _serve_cloudwatch(self, request: web.BaseRequest) -> web.StreamResponse:
         assert self._cloudwatch is not None  # noqa: S101 - nothing is served before `start` has set it
         try:
-            body = await self._read_signed(request, SIGNED_FOR)
+            body, region = await self._read_signed(request, SIGNED_FOR)
         except ApiError as error:
             return respond(cloudwatch_error(error))
         operation = request.headers["X-Amz-Target"].removeprefix(CLOUDWATCH_TARGET)
-        return respond(self._cloudwatch.answer(operation, body))
+        return respond(self._cloudwatch.answer(operation, body, region))
 
-    async def _read_signed(self, request: web.BaseRequest, service: str) -> bytes:
-        """Read the body of a call that is signed for a service."""
+    async def _read_signed(self, request: web.BaseRequest, service: str) -> tuple[bytes, str]:
+        """Read the body and the region of a call that is signed for a service."""
         try:
             body = await request.read()
         except web.HTTPRequestEntityTooLarge:
             raise bad_request("The request is too large.") from None
-        self._verifier.verify(
+        region = self._verifier.verify(
             method=request.method, target=request.raw_path, headers=request.headers, body=body, service=service
         )
-        return body
+        return body, region
 
     def _note_accepted(self, account: SandboxAccount, recipients: Sequence[str]) -> None:
         """Wake readers of events, and suppress the addresses that will bounce permanently or complain."""
@@ -398,22 +398,4 @@ def _account_of(settings: SandboxSettings, clock: Clock) -> SandboxAccount:
         dedicated=DedicatedAddresses(settings.dedicated_addresses),
         production_access=settings.production_access,
         clock=clock,
-    )
-
-
-def _make_request(message, payload, protocol, writer, task):  # type: ignore[no-untyped-def]  # noqa: ANN001, ANN202 - aiohttp's private types
-    """Return a request that may be as large as SES accepts."""
-    loop = asyncio.get_running_loop()
-    return web.BaseRequest(message, payload, protocol, writer, task, loop, client_max_size=MAX_REQUEST_BYTES)
-
-
-def _cannot_listen(problem: OSError, where: str) -> ConfigurationError:
-    if problem.errno == errno.EADDRINUSE:
-        return ConfigurationError(
-            "the sandbox cannot listen: the port is in use",
-            where=where,
-            remedy="stop the process that uses it, or set another port (0 selects a free one)",
-        )
-    return ConfigurationError(
-        f"the sandbox cannot listen: {problem.strerror or problem}", where=where, remedy="set another host or port"
     )

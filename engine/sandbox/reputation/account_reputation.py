@@ -53,6 +53,12 @@ class SandboxReputation:
         self._clock = clock
         self.fixed: dict[str, float] = {}
 
+    def of(self, account: SandboxAccount) -> "SandboxReputation":
+        """Return the reputation of another region's account; the mail of all regions counts together."""
+        other = SandboxReputation(account, self._figures, self._clock)
+        other.fixed = self.fixed
+        return other
+
     @property
     def operations(self) -> dict[tuple[str, str], Callable[[str, Query, bytes], SandboxReply]]:
         """Method and path to operation, for `Api`."""

@@ -25,12 +25,12 @@ class SandboxCloudWatch:
     """Answers the calls of CloudWatch clients.
 
     Args:
-        reputation: what the metrics are computed from.
+        find: region -> what its metrics are computed from.
     """
 
-    def __init__(self, reputation: SandboxReputation) -> None:
-        self._reputation = reputation
-        self._operations: dict[str, Callable[[dict[str, Any]], dict[str, Any]]] = {
+    def __init__(self, find: Callable[[str], SandboxReputation]) -> None:
+        self._find = find
+        self._operations: dict[str, Callable[[SandboxReputation, dict[str, Any]], dict[str, Any]]] = {
             "GetMetricData": self._get_data,
             "ListMetrics": self._list,
         }
@@ -40,12 +40,13 @@ class SandboxCloudWatch:
         """The names of all operations."""
         return tuple(self._operations)
 
-    def answer(self, operation: str, body: bytes) -> SandboxReply:
+    def answer(self, operation: str, body: bytes, region: str) -> SandboxReply:
         """Answer one call.
 
         Args:
             operation: its name.
             body: the JSON document.
+            region: what the call is signed for.
         """
         try:
             request = orjson.loads(body)
@@ -53,13 +54,13 @@ class SandboxCloudWatch:
                 return cloudwatch_error(
                     ApiError("UnknownOperationException", f"{operation} is not an operation of this server.")
                 )
-            return result(self._operations[operation](request))
+            return result(self._operations[operation](self._find(region), request))
         except orjson.JSONDecodeError:
             return cloudwatch_error(ApiError("SerializationException", "The request is not JSON."))
         except ApiError as error:
             return cloudwatch_error(error)
 
-    def _get_data(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _get_data(self, reputation: SandboxReputation, request: dict[str, Any]) -> dict[str, Any]:
         queries = items(request, "MetricDataQueries", dict)
         if not 1 <= len(queries) <= MOST_QUERIES:
             raise _invalid(f"MetricDataQueries must have 1 to {MOST_QUERIES} members.")
@@ -68,7 +69,7 @@ class SandboxCloudWatch:
             raise _invalid("The parameter StartTime must be less than the parameter EndTime.")
         results = []
         for query in queries:
-            found = {at: value for at, value in self._read(query).items() if start <= at < end}
+            found = {at: value for at, value in _read(reputation, query).items() if start <= at < end}
             order = sorted(found, reverse=request.get("ScanBy") != "TimestampAscending")
             results.append(
                 {
@@ -81,30 +82,31 @@ class SandboxCloudWatch:
             )
         return {"MetricDataResults": results, "Messages": []}
 
-    def _read(self, query: dict[str, Any]) -> Mapping[int, float]:
-        metric, stat = _metric_of(query), required(query, "MetricStat", dict)
-        seconds = required(stat, "Period", int)
-        if seconds < 60 or seconds % 60:
-            raise _invalid("Period must be a multiple of 60.")
-        name = metric["MetricName"]
-        chosen = {one.get("Name"): one.get("Value") for one in items(metric, "Dimensions", dict)}
-        if metric.get("Namespace") != NAMESPACE or set(chosen) - {DIMENSION}:
-            return {}
-        if name in _RATES:
-            if chosen and chosen[DIMENSION] not in self._reputation.list_sets():
-                return {}
-            return self._reputation.rates(_RATES[name], seconds=seconds, configuration_set=chosen.get(DIMENSION))
-        if name in _COUNTS and not chosen:
-            return {at: float(n) for at, n in self._reputation.count(_COUNTS[name], seconds=seconds).items()}
-        return {}
-
-    def _list(self, request: dict[str, Any]) -> dict[str, Any]:
+    def _list(self, reputation: SandboxReputation, request: dict[str, Any]) -> dict[str, Any]:
         if optional(request, "Namespace", str) not in (None, NAMESPACE):
             return {"Metrics": []}
         wanted = optional(request, "MetricName", str)
         plain = [_document(name) for name in (*_RATES, *_COUNTS)]
-        of_sets = [_document(name, one) for name in _RATES for one in self._reputation.list_sets()]
+        of_sets = [_document(name, one) for name in _RATES for one in reputation.list_sets()]
         return {"Metrics": [one for one in (*plain, *of_sets) if wanted in (None, one["MetricName"])]}
+
+
+def _read(reputation: SandboxReputation, query: dict[str, Any]) -> Mapping[int, float]:
+    metric, stat = _metric_of(query), required(query, "MetricStat", dict)
+    seconds = required(stat, "Period", int)
+    if seconds < 60 or seconds % 60:
+        raise _invalid("Period must be a multiple of 60.")
+    name = metric["MetricName"]
+    chosen = {one.get("Name"): one.get("Value") for one in items(metric, "Dimensions", dict)}
+    if metric.get("Namespace") != NAMESPACE or set(chosen) - {DIMENSION}:
+        return {}
+    if name in _RATES:
+        if chosen and chosen[DIMENSION] not in reputation.list_sets():
+            return {}
+        return reputation.rates(_RATES[name], seconds=seconds, configuration_set=chosen.get(DIMENSION))
+    if name in _COUNTS and not chosen:
+        return {at: float(n) for at, n in reputation.count(_COUNTS[name], seconds=seconds).items()}
+    return {}
 
 
 def cloudwatch_error(error: ApiError) -> SandboxReply:

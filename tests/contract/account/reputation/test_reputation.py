@@ -38,6 +38,7 @@ def sandbox(tmp_path: Path, aws: pytest.MonkeyPatch) -> Iterator[EmbeddedSandbox
     settings = SandboxSettings(record_folder=tmp_path, credentials=CREDENTIALS, behaviour=BEHAVIOUR, max_send_rate=1000)
     with run_in_thread(settings) as running:
         aws.setenv("AWS_ENDPOINT_URL", running.url)
+        aws.setenv("AWS_DEFAULT_REGION", running.region)
         aws.setenv("AWS_ACCESS_KEY_ID", ACCESS_KEY_ID)
         aws.setenv("AWS_SECRET_ACCESS_KEY", SECRET_ACCESS_KEY)
         yield running
