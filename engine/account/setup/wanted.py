@@ -59,6 +59,11 @@ class WantedState(Struct, frozen=True, kw_only=True):
     inbound_name: str = "mailrun-inbound"
     inbound_bucket: str = ""
 
+    @property
+    def on_mx_failure(self) -> str:
+        """SES's word for `mail_from_rejects`."""
+        return "REJECT_MESSAGE" if self.mail_from_rejects else "USE_DEFAULT_VALUE"
+
     def find_events_bucket(self, place: Place) -> str:
         """Return the bucket of events; names of buckets are unique in the whole partition."""
         return self.events_bucket or f"mailrun-events-{place.account}-{place.region}"

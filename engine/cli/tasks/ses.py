@@ -5,6 +5,7 @@ import click
 from engine.cli.declare import declare, declare_group
 from engine.cli.options import make_file_option
 from engine.cli.tasks.ses_pools import pools
+from engine.cli.tasks.ses_setup import setup
 
 status = declare(
     "status",
@@ -75,6 +76,6 @@ ses = declare_group(
 
     Region and credentials are those of the AWS environment or profile.
     """,
-    [status, verify, pools, reputation],
+    [status, setup, verify, pools, reputation],
     examples=["mailrun ses status"],
 )

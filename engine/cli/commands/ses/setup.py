@@ -1,0 +1,72 @@
+"""`mailrun ses setup`."""
+
+import asyncio
+from pathlib import Path
+from typing import Any
+
+import click
+
+from engine.account.services import open_services
+from engine.account.setup.composition import list_resources
+from engine.account.setup.overall import Setup, SetupResult
+from engine.account.setup.resource import SetupStep
+from engine.account.setup.wanted_reading import read_wanted
+from engine.cli.commands.ses.setup_output import describe_progress, describe_result, to_json, write_zone_file
+from engine.cli.common import Common, with_common
+from engine.cli.console import print_json, print_lines
+from engine.cli.opening import read_settings
+from engine.errors import ExitCode, MailrunError, UsageError
+from engine.settings import Settings, load_settings
+
+
+@with_common
+def ses_setup(common: Common, *, apply: bool, route53: bool, zone: bool, **options: Any) -> int:
+    """Plan a set-up, or carry it out; print it; return the exit code."""
+    if zone and (common.json or apply):
+        raise click.UsageError("--zone prints only the zone file: leave out --json and --apply")
+    settings = _read_settings(common)
+    given = {name: value for name, value in options.items() if value not in (None, False)}
+    wanted = read_wanted(settings.ses.model_copy(update=given))
+    key_file = settings.store_folder / "dkim" / f"{wanted.domain}.{wanted.dkim_selector}.pem"
+    setup = Setup(wanted=wanted, resources=list_resources(wanted, key_file), key_file=key_file, route53=route53)
+    result = asyncio.run(_carry_out(setup) if apply else _plan(setup))
+    if zone:
+        print_lines(write_zone_file(result).rstrip("\n"))
+    elif common.json:
+        print_json(to_json(result))
+    else:
+        print_lines(*describe_result(result))
+    return ExitCode.CONFIGURATION if apply and result.conflicts else ExitCode.FINISHED
+
+
+def _read_settings(common: Common) -> Settings:
+    """Read the settings; an account can be set up before there is a workspace."""
+    try:
+        return read_settings(common)
+    except UsageError:
+        if common.workspace is not None:
+            raise
+        return load_settings(Path.cwd(), store=common.store, ledger=common.ledger)
+
+
+async def _plan(setup: Setup) -> SetupResult:
+    async with open_services() as services:
+        return await setup.plan(services)
+
+
+async def _carry_out(setup: Setup) -> SetupResult:
+    done: list[SetupStep] = []
+
+    def report(step: SetupStep) -> None:
+        done.append(step)
+        print_lines(describe_progress(step), err=True)
+
+    try:
+        async with open_services() as services:
+            return await setup.carry_out(services, report)
+    except MailrunError:
+        if 0 < len(done) < len(setup.resources):
+            print_lines(
+                f"{len(done)} of {len(setup.resources)} resources are as wanted; run it again to resume", err=True
+            )
+        raise
