@@ -73,9 +73,12 @@ class PacedClient:
         """Return the method of an operation, such as `get_account`.
 
         Raises:
+            AttributeError: the service has no such operation.
             MailrunError: as translate_aws_errors says; a throttled call only after WAIT_SECONDS.
         """
-        operation = self._client.meta.method_to_api_mapping[method]
+        operation = self._client.meta.method_to_api_mapping.get(method)
+        if operation is None:
+            raise AttributeError(method)
         bound = getattr(self._client, method)
 
         async def call(**parameters: Any) -> Any:

@@ -150,6 +150,22 @@ class ChecksSpec(Section):
         default=CheckAction.OFF, description="domains that look like a mistyped provider, such as gmial.com"
     )
     allow: Strings = Field(default=(), description="domains, or local parts of roles, that no check reports")
+    insights: LenientAction = Field(
+        default=CheckAction.OFF,
+        description="addresses never mailed before that SES does not expect to reach; each lookup costs money",
+    )
+    insights_budget: int | None = Field(
+        default=None, ge=1, le=1_000_000, description="most lookups of insights in a plan; each takes about a second"
+    )
+
+    @model_validator(mode="after")
+    def _has_a_budget(self) -> "ChecksSpec":
+        if self.insights is not CheckAction.OFF and self.insights_budget is None:
+            raise ValueError(
+                "sets insights without insights_budget",
+                "set insights_budget to the number of lookups that a plan may pay for, such as 500",
+            )
+        return self
 
 
 class AudienceSpec(Section):

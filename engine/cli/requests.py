@@ -4,15 +4,22 @@ import stat
 from functools import partial
 from pathlib import Path
 
+import msgspec
+
+from engine.account.client import Endpoint
+from engine.audience.spec import CheckAction
 from engine.campaign.spec import Campaign, change_transport, check_key, format_key, load_campaign
 from engine.cli.common import Common
 from engine.ledger.suppressed.forgotten import make_find_forgotten
 from engine.locations import REMOTE
+from engine.on_demand import OnDemand
 from engine.run.prepare.planning import PlanRequest
 from engine.store.keys import read_forget_key
 from engine.system.given_paths import look_at
 from engine.workspace import Workspace
 from engine.workspace_folder import find_workspace
+
+_make_ask = OnDemand("engine.run.prepare.insight_lookups:make_ask")  # clients of AWS, which few plans need
 
 
 def find_campaign_folder(given: str, common: Common) -> Path:
@@ -27,6 +34,20 @@ def find_campaign_folder(given: str, common: Common) -> Path:
     workspace = common.workspace or find_workspace(None)
     named = workspace / "campaigns" / given
     return (named if _is_folder(named, "CAMPAIGN") or "/" not in given else path).absolute()
+
+
+def ask_account(request: PlanRequest, workspace: Workspace, *, endpoint: Endpoint | None) -> PlanRequest:
+    """Let a plan look up new addresses, where the campaign checks them by SES's insights and mail goes to SES.
+
+    Args:
+        request: what to plan.
+        workspace: whose clock it is.
+        endpoint: the embedded sandbox; None for what botocore resolves.
+    """
+    spec = request.campaign.spec
+    if spec.audience.checks.insights is CheckAction.OFF or spec.delivery.transport == "outbox":
+        return request
+    return msgspec.structs.replace(request, ask_insights=_make_ask(endpoint, workspace.clock.now))
 
 
 def _is_folder(path: Path, option: str) -> bool:

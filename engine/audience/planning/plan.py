@@ -2,7 +2,7 @@
 
 from collections.abc import Iterable, Sequence
 from contextlib import ExitStack
-from datetime import datetime
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -11,9 +11,10 @@ from msgspec import Struct, field
 
 from engine.audience.checks import AddressChecks, LookUp
 from engine.audience.planning.arrangement import Arrangement, parse_order
-from engine.audience.planning.caps import Cap, set_aside_history
+from engine.audience.planning.caps import Cap, set_aside_history, shelve_messages
 from engine.audience.planning.excluded_rows import ExcludedRows
 from engine.audience.planning.first_pass import RowRules, judge_batch
+from engine.audience.planning.insights import Insights, ShelvedInsights, shelve_insights
 from engine.audience.planning.lease_range import LeaseRange
 from engine.audience.planning.opened_audience import Audience, estimate_text
 from engine.audience.planning.partitions import Partitions, choose_bits
@@ -27,7 +28,7 @@ from engine.audience.planning.threads import work_through
 from engine.audience.reading.conditions.conditions import columns_in
 from engine.audience.reading.tables import read_batches
 from engine.audience.reading.types import ColumnTypes
-from engine.audience.spec import AudienceSpec, CapSpec, SuppressionSpec
+from engine.audience.spec import MOST_CAP_DAYS, AudienceSpec, CapSpec, SuppressionSpec
 from engine.ledger.suppressed.forgotten import FindForgotten
 from engine.ledger.suppressed.suppression_scope import CampaignKind
 from engine.ledger.suppressed.suppressions import Suppression
@@ -65,8 +66,9 @@ class Lists(Struct, frozen=True, kw_only=True):
         suppressions: the ledger's list, block by block.
         find_forgotten: finds the keys of erased recipients, which are suppressed.
         cap: the campaign's frequency cap.
-        store: the store's folder, with the history that the cap counts.
-        now: the end of the cap's days.
+        insights: what SES said of addresses never mailed before; None where the check is off.
+        store: the store's folder, with the history of messages, for the cap and for insights.
+        now: the end of the history's days.
         look_up: looks up domains, for the check `mx`.
         limits: the size limits of a suppression file.
     """
@@ -74,6 +76,7 @@ class Lists(Struct, frozen=True, kw_only=True):
     suppressions: Iterable[Sequence[Suppression]] = ()
     find_forgotten: FindForgotten | None = None
     cap: CapSpec | None = None
+    insights: Insights | None = None
     store: Path | None = None
     now: datetime | None = None
     look_up: LookUp | None = None
@@ -154,6 +157,7 @@ def plan_audience(  # noqa: PLR0913 - all inputs of planning, keyword-only
             cap=_read_cap(lists, partitions, scratch),
             hold_out=audience.hold_out,
             partitions=partitions,
+            insights=_read_insights(lists, partitions, scratch),
         )
         arrangement = _arrange(audience, read.sample, partitions, scratch)
         with step("writing the plan", "partitions", partitions.count) as writing:
@@ -162,6 +166,8 @@ def plan_audience(  # noqa: PLR0913 - all inputs of planning, keyword-only
             )
             excluded_files = excluded.write(folder)
     notes = (*_list_notes(opened, rules), *suppressions.notes, *rules.checks.notes())
+    if lists.insights is not None:
+        notes = (*notes, *lists.insights.notes())
     plan = _make_plan(content, read, written, excluded_files, notes)
     prove_balance(folder, rows_read=plan.rows_read, accepted=plan.accepted, excluded=plan.excluded)
     return plan
@@ -251,6 +257,16 @@ def _read_cap(lists: Lists, partitions: Partitions, scratch: _ScratchMaker) -> C
     if lists.cap is None or lists.store is None or lists.now is None:
         return None
     return set_aside_history(lists.cap, lists.store, lists.now, partitions=partitions, shelves=scratch.make("history"))
+
+
+def _read_insights(lists: Lists, partitions: Partitions, scratch: _ScratchMaker) -> ShelvedInsights | None:
+    if lists.insights is None:
+        return None
+    mailed: Scratch[None] | None = None
+    if lists.store is not None and lists.now is not None:
+        mailed = scratch.make("mailed")
+        shelve_messages(lists.store, lists.now - timedelta(days=MOST_CAP_DAYS), partitions=partitions, shelves=mailed)
+    return shelve_insights(lists.insights, mailed, partitions)
 
 
 def _arrange(

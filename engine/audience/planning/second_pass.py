@@ -10,9 +10,11 @@ from engine.audience.exclusions import ExclusionReason
 from engine.audience.planning.caps import Cap
 from engine.audience.planning.excluded_rows import collect
 from engine.audience.planning.first_pass import ADDRESS, AT, LINE, MISSING
+from engine.audience.planning.insights import ShelvedInsights
 from engine.audience.planning.partitions import HASH, Partitions
 from engine.audience.planning.scratch import Scratch
 from engine.audience.planning.suppressed_rows import Suppressions
+from engine.audience.spec import CheckAction
 from engine.ledger.suppressed.forgotten import FindForgotten
 
 _NOTHING = {"row": pl.UInt64, "file": pl.UInt32, "line": pl.UInt64, "address": pl.String, HASH: pl.UInt64}
@@ -44,6 +46,7 @@ class SetRules(Struct, frozen=True, kw_only=True):
         cap: addresses that received enough messages; None without a cap.
         hold_out: percentage of recipients that is held out.
         partitions: how rows and lists are partitioned.
+        insights: what SES said of addresses; None where the check is off.
     """
 
     files: Sequence[str]
@@ -53,6 +56,7 @@ class SetRules(Struct, frozen=True, kw_only=True):
     cap: Cap | None
     hold_out: float
     partitions: Partitions
+    insights: ShelvedInsights | None = None
 
 
 class Settled(Struct):
@@ -144,6 +148,8 @@ def settle_partition(number: int, rules: SetRules) -> Settled:
         settled.exclude(ExclusionReason.CAPPED, _find_listed(settled, rules.cap.take(number), rules.partitions))
     if rules.hold_out:
         settled.exclude(ExclusionReason.HELD_OUT, _find_held_out(frame, rules))
+    if rules.insights is not None:
+        _apply_insights(settled, rules.insights, number, rules.partitions)
     return settled
 
 
@@ -238,6 +244,24 @@ def _find_listed(settled: Settled, listed: pl.DataFrame, partitions: Partitions)
     same = listed.get_column("same").gather(near.get_column("entry"))
     named = _keep_same(settled, near, same, partitions)
     return named.select("at", detail=listed.get_column("detail").gather(named.get_column("entry")))
+
+
+def _apply_insights(settled: Settled, shelved: ShelvedInsights, number: int, partitions: Partitions) -> None:
+    """Exclude or count the accepted rows that SES does not expect to reach, and note those to ask about."""
+    insights = shelved.insights
+    mailed = _find_listed(settled, shelved.take_mailed(number), partitions).get_column("at")
+    known = _find_listed(settled, shelved.take_known(number), partitions)
+    known = known.filter(~pl.col("at").is_in(mailed.implode()))
+    answered = pl.concat([known.get_column("at"), mailed])
+    accepted = settled.left.arg_true()
+    unknown = accepted.filter(~accepted.is_in(answered.implode()))
+    faulty = known.drop_nulls("detail")
+    if insights.action is CheckAction.EXCLUDE:
+        settled.exclude(ExclusionReason.INVALID_ADDRESS, faulty)
+    else:
+        insights.count_warned(faulty.height)
+    rows = settled.frame.select(pl.col(HASH, "address").gather(unknown))
+    insights.want(rows.select(HASH, pl.col("address").str.to_lowercase().alias("key"), "address"))
 
 
 def _keep_same(settled: Settled, near: pl.DataFrame, same: pl.Series, partitions: Partitions) -> pl.DataFrame:

@@ -16,7 +16,7 @@ from engine.cli.interruption import INTERRUPTION, STARTED_BY
 from engine.cli.opening import open_chosen
 from engine.cli.progress import Progress, make_progress
 from engine.cli.question import ask
-from engine.cli.requests import find_campaign_folder, make_plan_request
+from engine.cli.requests import ask_account, find_campaign_folder, make_plan_request
 from engine.cli.suggestions import repeat_command, write_command
 from engine.errors import ExitCode
 from engine.ledger.runs import GUARD
@@ -55,7 +55,9 @@ def launch(  # noqa: PLR0913 - one for each option
     asks_person = not (yes or sandbox) and is_terminal(sys.stdin) and is_terminal(sys.stderr)
     with open_chosen(common, folder) as workspace, open_endpoint(workspace.store, sandbox=sandbox) as endpoint:
         tune_interpreter()
-        request = make_plan_request(workspace, folder, sandbox=sandbox, **changes)
+        request = ask_account(
+            make_plan_request(workspace, folder, sandbox=sandbox, **changes), workspace, endpoint=endpoint
+        )
         progress = make_progress(request.name)
 
         def start_worker() -> SpawnedWorker:

@@ -10,7 +10,7 @@ from engine.cli import run_output
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
 from engine.cli.opening import open_chosen
-from engine.cli.requests import find_campaign_folder, make_plan_request
+from engine.cli.requests import ask_account, find_campaign_folder, make_plan_request
 from engine.cli.suggestions import repeat_command
 from engine.errors import ExitCode
 from engine.quantities import format_count
@@ -23,7 +23,7 @@ def plan(campaign: str, common: Common, *, explain: str | None, export_excluded:
     """Plan; print the accounts and the requested details; return the exit code."""
     folder = find_campaign_folder(campaign, common)
     with open_chosen(common, folder) as workspace:
-        request = make_plan_request(workspace, folder, **changes)
+        request = ask_account(make_plan_request(workspace, folder, **changes), workspace, endpoint=None)
         manifest, where = replan(request, workspace.store, "plans")
         findings = LintFindings()
         findings.extend(find_size_problems(request, manifest))

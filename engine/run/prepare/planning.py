@@ -10,6 +10,7 @@ from msgspec import Struct
 
 import engine
 from engine.audience.checks import LookUp
+from engine.audience.planning.insights import Insights
 from engine.audience.planning.opened_audience import Audience, open_audience
 from engine.audience.planning.plan import Lists, Plan, plan_audience
 from engine.audience.reading.sources import AudienceSource, find_sources, translate_read_errors
@@ -28,6 +29,7 @@ from engine.locations import REMOTE
 from engine.progress import step
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 from engine.run.manifest import FrozenSource, Manifest, Registrar, digest_tree, write_manifest
+from engine.run.prepare.insights import AskInsights, read_answers
 from engine.store.files import PRIVATE_FOLDER, digest_file, translate_os_errors
 from engine.store.history import HISTORY
 from engine.store.port import Store
@@ -51,6 +53,7 @@ class PlanRequest(Struct, frozen=True, kw_only=True):
         store: for history and caches; None for none.
         find_forgotten: finds the addresses of people who were forgotten.
         limits: how large a file may be.
+        ask_insights: looks new addresses up, which costs money; None where only known answers are applied.
     """
 
     campaign: Campaign
@@ -67,6 +70,7 @@ class PlanRequest(Struct, frozen=True, kw_only=True):
     store: Store | None = None
     find_forgotten: FindForgotten | None = None
     limits: ReadLimits = DEFAULT_LIMITS
+    ask_insights: AskInsights | None = None
 
     @property
     def name(self) -> str:
@@ -132,25 +136,34 @@ def write_plan(request: PlanRequest, folder: Path) -> Manifest:
 def _write_plan(request: PlanRequest, folder: Path) -> Manifest:
     spec = request.campaign.spec
     downloads, plan_folder = folder / ".downloads", folder / "plan"
-    with translate_os_errors(folder), _open_lists(request) as lists:
+    with translate_os_errors(folder):
         downloads.mkdir(mode=PRIVATE_FOLDER)
         columns, opened = check_content(request, downloads)
         copy_files(request.campaign.folder, folder / "campaign")
-        plan_folder.mkdir(mode=PRIVATE_FOLDER)
-        plan = plan_audience(
-            audience=spec.audience,
-            # The unsubscribe links of a campaign without a topic name the campaign.
-            suppression=spec.suppression.model_copy(update={"topic": spec.suppression.topic or request.campaign.name}),
-            workspace=request.workspace,
-            opened=opened,
-            columns=columns,
-            folder=plan_folder,
-            order_key=request.campaign.name,
-            limit=request.limit,
-            kind=spec.kind,
-            lists=lists,
-            downloads=downloads,
-        )
+
+        def plan_once() -> tuple[Plan, Insights | None]:
+            shutil.rmtree(plan_folder, ignore_errors=True)
+            plan_folder.mkdir(mode=PRIVATE_FOLDER)
+            topic = spec.suppression.topic or request.campaign.name  # which links without a topic name
+            with _open_lists(request) as lists:
+                plan = plan_audience(
+                    audience=spec.audience,
+                    suppression=spec.suppression.model_copy(update={"topic": topic}),
+                    workspace=request.workspace,
+                    opened=opened,
+                    columns=columns,
+                    folder=plan_folder,
+                    order_key=request.campaign.name,
+                    limit=request.limit,
+                    kind=spec.kind,
+                    lists=lists,
+                    downloads=downloads,
+                )
+            return plan, lists.insights
+
+        plan, insights = plan_once()
+        if insights is not None and _ask_about(request, insights):
+            plan, _ = plan_once()
         with step("hashing the audience"):
             sources = _freeze_sources((*opened.sources, *_find_suppressions(request)))
         shutil.rmtree(downloads)
@@ -158,6 +171,15 @@ def _write_plan(request: PlanRequest, folder: Path) -> Manifest:
         manifest = _make_manifest(request, plan, opened, sources, folder)
     write_manifest(folder, manifest)
     return manifest
+
+
+def _ask_about(request: PlanRequest, insights: Insights) -> bool:
+    """Look up the addresses that a plan found to be new; return whether there were any."""
+    wanted = insights.wanted if request.limit is None else insights.wanted.head(request.limit)
+    if request.ask_insights is None or request.store is None or wanted.is_empty():
+        return False
+    request.ask_insights(wanted, request.store)
+    return True
 
 
 @contextmanager
@@ -172,6 +194,7 @@ def _open_lists(request: PlanRequest) -> Iterator[Lists]:
             suppressions=iter(()) if request.ledger is None else iterate_suppressions(request.ledger),
             find_forgotten=request.find_forgotten,
             cap=spec.cap,
+            insights=_read_insights(request),
             store=_fetch_history(request),
             now=request.created_at,
             look_up=look_up,
@@ -180,8 +203,17 @@ def _open_lists(request: PlanRequest) -> Iterator[Lists]:
 
 
 def _fetch_history(request: PlanRequest) -> Path | None:
-    """Return the folder around the store's history, where the campaign has a cap that looks at it."""
-    return None if request.store is None or request.campaign.spec.cap is None else request.store.fetch(HISTORY).parent
+    """Return the folder around the store's history, where the campaign has a cap or a check that looks at it."""
+    spec = request.campaign.spec
+    is_needed = spec.cap is not None or spec.audience.checks.insights is not CheckAction.OFF
+    return request.store.fetch(HISTORY).parent if request.store is not None and is_needed else None
+
+
+def _read_insights(request: PlanRequest) -> Insights | None:
+    checks = request.campaign.spec.audience.checks
+    if checks.insights is CheckAction.OFF:
+        return None
+    return read_answers(checks, request.store, request.created_at)
 
 
 def _open_mail_hosts(request: PlanRequest, stack: ExitStack) -> LookUp:

@@ -21,6 +21,7 @@ from engine.run.prepare.replan import SHELVES
 from engine.run.retain.leftovers import finish_or_remove_staged, remove_old
 from engine.store.files import delete_tree
 from engine.store.history import prune_history
+from engine.store.insights import prune_insights
 from engine.store.port import Store
 from engine.system.temporary import remove_abandoned
 
@@ -100,6 +101,7 @@ def prune(prunable: Prunable, ledger: Ledger, store: Store, clock: Clock) -> Pru
     finish_pruning(ledger, store)
     unfinished = finish_or_remove_staged(store, ledger, clock.now()) + store.remove_unfinished() + remove_abandoned()
     longest = clock.now() - timedelta(days=MOST_CAP_DAYS)
+    prune_insights(store, clock.now())  # of no use any more, however long other data is kept
     return Pruned(
         events=prune_events(store, prunable.before.date()),
         history=prune_history(store, min(prunable.before, longest).date()),

@@ -17,6 +17,7 @@ from engine.sandbox.ses.addresses import read_address
 from engine.sandbox.ses.configuration_sets import OPTIONS
 from engine.sandbox.ses.identity_calls import IdentityCalls
 from engine.sandbox.ses.import_jobs import ImportJobs
+from engine.sandbox.ses.insights import look_up
 from engine.sandbox.ses.members import optional, required
 from engine.sandbox.ses.paging import page_of, read_page_request
 from engine.sandbox.ses.sending import SandboxSending, parse_request
@@ -76,6 +77,7 @@ class Api:
             ("GET", cset + "/*/event-destinations"): self._list_event_destinations,
             ("PUT", cset + "/*/event-destinations/*"): self._update_event_destination,
             ("DELETE", cset + "/*/event-destinations/*"): self._delete_event_destination,
+            ("POST", "/v2/email/email-address-insights"): self._get_insights,
             ("POST", "/v2/email/import-jobs"): self._create_import_job,
             ("POST", "/v2/email/import-jobs/*"): self._list_import_jobs,
             ("GET", "/v2/email/import-jobs/*"): self._get_import_job,
@@ -174,6 +176,9 @@ class Api:
         name, ___, destination = names.partition("/")
         self._account.configuration_sets.delete_destination(name, destination)
         return result({})
+
+    def _get_insights(self, _: str, __: Query, body: bytes) -> SandboxReply:
+        return result(look_up(required(parse_request(body), "EmailAddress", str)))
 
     def _create_import_job(self, _: str, __: Query, body: bytes) -> SandboxReply:
         return result({"JobId": self._jobs.create(parse_request(body), at=self._clock.now())})

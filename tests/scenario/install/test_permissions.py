@@ -246,6 +246,9 @@ def run_steps(world: World, moto: str, folder: Path) -> list[tuple[str, str, str
             f"campaigns/{name}/campaign.toml", f'{text}\n[delivery]\nconfiguration_set = "marketing"\n{delivery}'
         )
         world.write(f"campaigns/{name}/body.txt.j2", "Dear {{ first_name }}\n")
+    (world.folder / "campaigns" / "new").mkdir(exist_ok=True)
+    world.write("campaigns/new/campaign.toml", f'{text}\n[audience.checks]\ninsights = "warn"\ninsights_budget = 1\n')
+    world.write("campaigns/new/body.txt.j2", "Dear {{ first_name }}\n")
     with closing(open_sqs(moto)) as sqs:
         inbound = sqs.create_queue(QueueName="mailrun-inbound")["QueueUrl"]
         received = {
@@ -268,6 +271,8 @@ def run_steps(world: World, moto: str, folder: Path) -> list[tuple[str, str, str
 
     step("sender", "launch", "hello", "--key", "test", "--json", "--yes")
     step("sender", "launch", "bulk", "--key", "test", "--json", "--yes")
+    step("sender", "launch", "new", "--key", "test", "--json", "--yes")
+    step("checker", "plan", "new", "--json")
     step("checker", "check", "hello", "--json", codes=(0, 3))
     step("checker", "status", "hello/test", "--json")
     step("events", "events", "pull", "--queue", world.server.queue_url, "--json", AWS_ENDPOINT_URL_SQS=world.server.url)
