@@ -22,6 +22,7 @@ from botocore import xform_name
 from support import s3
 from support.paths import ROOT
 from support.recorded_calls import read_calls
+from support.ses import open_ses
 from support.sqs import open_sqs
 from support.world import World, open_world
 
@@ -60,9 +61,15 @@ NOT_RECORDED = {
     ("every", "kms:Decrypt"): "S3 and SQS ask for it where they encrypt",
     ("every", "kms:GenerateDataKey"): "as above",
 }
+# Of IP addresses and their pools: SES knows no narrower resource for most of them.
+POOL_OPERATIONS = (
+    "GetDedicatedIpPool", "GetDedicatedIps", "GetDedicatedIp", "ListDedicatedIpPools", "CreateDedicatedIpPool",
+    "PutDedicatedIpPoolScalingAttributes", "PutDedicatedIpInPool", "PutDedicatedIpWarmupAttributes",
+    "PutAccountDedicatedIpWarmupAttributes",
+)  # fmt: skip
 STORE, AUDIENCES, EVENTS, MAILS = "acme-mailrun", "acme-audiences", "acme-events", "acme-inbound"
 IMPORTS = "acme-ses-import"
-ACCOUNT = "us-east-1:123456789012"
+ACCOUNT, ADDRESS = "us-east-1:123456789012", "198.51.100.7"
 
 
 @dataclass(frozen=True)
@@ -118,8 +125,8 @@ def find_operations() -> set[tuple[str, str]]:
                 name = node.value
                 if name in ("SendEmail", "SendBulkEmail"):
                     found.add(("sesv2", name))
-                elif name.startswith("list_objects"):
-                    found.add(methods[name])
+                elif name.startswith(("list_", "get_dedicated_")) and name in methods:
+                    found.add(methods[name])  # by list_pages, or a paginator of S3
     return found
 
 
@@ -157,6 +164,7 @@ def test_policies_name_a_resource_wherever_aws_lets_them():
     without = {
         "ses:GetAccount", "ses:ListEmailIdentities", "ses:ListSuppressedDestinations", "ses:GetSuppressedDestination",
         "ses:PutSuppressedDestination", "ses:DeleteSuppressedDestination", "ses:CreateImportJob",
+        *(f"ses:{name}" for name in POOL_OPERATIONS), "ses:ListConfigurationSets",
     }  # fmt: skip
     for role, statements in read_policies().items():
         for statement in statements:
@@ -182,6 +190,8 @@ def name_resources(service: str, operation: str, parameters: dict[str, Any]) -> 
             yield action, f"arn:aws:ses:{ACCOUNT}:configuration-set/{parameters['ConfigurationSetName']}", None
         elif "EmailIdentity" in parameters:
             yield action, f"arn:aws:ses:{ACCOUNT}:identity/{parameters['EmailIdentity']}", None
+        elif operation == "GetConfigurationSet":
+            yield action, f"arn:aws:ses:{ACCOUNT}:configuration-set/{parameters['ConfigurationSetName']}", None
         elif operation == "GetImportJob":
             yield action, f"arn:aws:ses:{ACCOUNT}:import-job/some", None
         elif action not in ("ses:SendEmail", "ses:SendBulkEmail"):  # botocore shows how it would sign one; no call
@@ -233,7 +243,7 @@ def recorded(tmp_path: Path) -> Iterator[list[tuple[str, str, str, dict[str, Any
     with s3.run_moto() as moto:
         add_files(moto)
         behaviour = Behaviour.from_document({})
-        with open_world(tmp_path, behaviour=behaviour, s3_endpoint=moto) as world:
+        with open_world(tmp_path, behaviour=behaviour, s3_endpoint=moto, dedicated_addresses=(ADDRESS,)) as world:
             yield run_steps(world, moto, tmp_path)
 
 
@@ -243,7 +253,8 @@ def run_steps(world: World, moto: str, folder: Path) -> list[tuple[str, str, str
     for name, delivery in (("hello", ""), ("bulk", 'call = "bulk"\n')):
         (world.folder / "campaigns" / name).mkdir(exist_ok=True)
         world.write(
-            f"campaigns/{name}/campaign.toml", f'{text}\n[delivery]\nconfiguration_set = "marketing"\n{delivery}'
+            f"campaigns/{name}/campaign.toml",
+            f'{text}\n[delivery]\nconfiguration_set = "marketing"\npool = "news"\n{delivery}',
         )
         world.write(f"campaigns/{name}/body.txt.j2", "Dear {{ first_name }}\n")
     (world.folder / "campaigns" / "new").mkdir(exist_ok=True)
@@ -269,6 +280,15 @@ def run_steps(world: World, moto: str, folder: Path) -> list[tuple[str, str, str
     def step(role: str, *arguments: str, codes: tuple[int, ...] = (0,), **environment: str) -> None:
         steps.append({"role": role, "arguments": arguments, "codes": codes, "environment": environment})
 
+    with open_ses(world.server) as ses:
+        ses.create_configuration_set(ConfigurationSetName="marketing", DeliveryOptions={"SendingPoolName": "news"})
+    step("pools", "ses", "pools", "create", "news")
+    step("pools", "ses", "pools", "move", ADDRESS, "news", "--yes")
+    step("pools", "ses", "pools", "warmup", ADDRESS, "100")
+    step("pools", "ses", "pools", "warmup", "--auto", "on")
+    step("pools", "ses", "pools", "create", "managed")
+    step("pools", "ses", "pools", "create", "managed", "--managed", "--yes")
+    step("pools", "ses", "pools", "--json")
     step("sender", "launch", "hello", "--key", "test", "--json", "--yes")
     step("sender", "launch", "bulk", "--key", "test", "--json", "--yes")
     step("sender", "launch", "new", "--key", "test", "--json", "--yes")

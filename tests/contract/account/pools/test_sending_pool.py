@@ -75,7 +75,7 @@ def test_another_pool_is_refused(configuration_set: str | None, expected: str, w
     assert caught.value.where == "campaign.toml: [delivery] pool"
 
 
-def test_mail_without_a_pool_leaves_from_the_shared_one_where_no_address_is_left(ses: Any):
+def test_mail_without_a_pool_leaves_from_the_shared_one_at_last(ses: Any):
     ses.put_dedicated_ip_in_pool(Ip=ADDRESS, DestinationPoolName="news")
     assert read("plain").name == SHARED_POOL
 
