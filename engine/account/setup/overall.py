@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from engine.account.services import AwsServices
 from engine.account.setup.carry_out import apply_all, compare_all
+from engine.account.setup.composition import list_notes
 from engine.account.setup.dkim_key import find_key
 from engine.account.setup.dns_records import DnsRecord, list_records
 from engine.account.setup.hosted_zones import Presence, RecordState, create_records, look_up_records
@@ -26,6 +27,7 @@ class SetupResult(Struct, frozen=True, kw_only=True):
         steps: of the resources.
         records: to publish.
         has_dkim: whether the records of DKIM are known.
+        notes: what a person should know, a sentence or a setting each.
         in_route53: what Route 53 has of the records; None where it was not asked. After a set-up was carried out, what
             was missing is present.
     """
@@ -36,6 +38,7 @@ class SetupResult(Struct, frozen=True, kw_only=True):
     steps: tuple[SetupStep, ...]
     records: tuple[DnsRecord, ...]
     has_dkim: bool
+    notes: tuple[str, ...] = ()
     in_route53: tuple[RecordState, ...] | None = None
 
     @property
@@ -108,6 +111,7 @@ class Setup(Struct, frozen=True, kw_only=True):
             steps=steps,
             records=records,
             has_dkim=is_own or any(record.purpose == "DKIM" for record in records),
+            notes=list_notes(wanted, self.resources),
         )
 
 

@@ -36,10 +36,17 @@ setup = declare(
         help="Selector of your own DKIM key, which is generated and kept in the store. Default: Easy DKIM of SES.",
     ),
     click.Option(["--dmarc"], metavar="RECORD", help="DMARC record. Default: advice, any record of yours is kept."),
+    click.Option(
+        ["--events"],
+        type=click.Choice(["sqs", "eventbridge", "firehose"]),
+        help="Publish events of all types to a queue, or to a bucket by Firehose. Opens and clicks are tracked then."
+        " Default: none.",
+    ),
+    click.Option(["--inbound"], is_flag=True, help="Receive mail of a subdomain, for `mailrun inbound pull`."),
     click.Option(["--apply"], is_flag=True, help="Create and change what differs."),
     click.Option(
         ["--route53"], is_flag=True, help="Look the records up in Route 53; with --apply, create what is missing."
     ),
     click.Option(["--zone"], is_flag=True, help="Print only the DNS records, as a zone file."),
-    examples=["mailrun ses setup acme.example", "mailrun ses setup acme.example --route53 --apply"],
+    examples=["mailrun ses setup acme.example", "mailrun ses setup acme.example --events sqs --route53 --apply"],
 )

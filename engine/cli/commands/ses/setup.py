@@ -6,10 +6,11 @@ from typing import Any
 
 import click
 
-from engine.account.services import open_services
-from engine.account.setup.composition import list_resources
+from engine.account.services import AwsServices, open_services
+from engine.account.setup.composition import find_place, list_resources
 from engine.account.setup.overall import Setup, SetupResult
 from engine.account.setup.resource import SetupStep
+from engine.account.setup.wanted import WantedState
 from engine.account.setup.wanted_reading import read_wanted
 from engine.cli.commands.ses.setup_output import describe_progress, describe_result, to_json, write_zone_file
 from engine.cli.common import Common, with_common
@@ -28,8 +29,7 @@ def ses_setup(common: Common, *, apply: bool, route53: bool, zone: bool, **optio
     given = {name: value for name, value in options.items() if value not in (None, False)}
     wanted = read_wanted(settings.ses.model_copy(update=given))
     key_file = settings.store_folder / "dkim" / f"{wanted.domain}.{wanted.dkim_selector}.pem"
-    setup = Setup(wanted=wanted, resources=list_resources(wanted, key_file), key_file=key_file, route53=route53)
-    result = asyncio.run(_carry_out(setup) if apply else _plan(setup))
+    result = asyncio.run(_work(wanted, key_file, apply=apply, route53=route53))
     if zone:
         print_lines(write_zone_file(result).rstrip("\n"))
     elif common.json:
@@ -49,12 +49,14 @@ def _read_settings(common: Common) -> Settings:
         return load_settings(Path.cwd(), store=common.store, ledger=common.ledger)
 
 
-async def _plan(setup: Setup) -> SetupResult:
+async def _work(wanted: WantedState, key_file: Path, *, apply: bool, route53: bool) -> SetupResult:
     async with open_services() as services:
-        return await setup.plan(services)
+        resources = list_resources(wanted, await find_place(services, wanted), key_file)
+        setup = Setup(wanted=wanted, resources=resources, key_file=key_file, route53=route53)
+        return await (_carry_out(setup, services) if apply else setup.plan(services))
 
 
-async def _carry_out(setup: Setup) -> SetupResult:
+async def _carry_out(setup: Setup, services: AwsServices) -> SetupResult:
     done: list[SetupStep] = []
 
     def report(step: SetupStep) -> None:
@@ -62,8 +64,7 @@ async def _carry_out(setup: Setup) -> SetupResult:
         print_lines(describe_progress(step), err=True)
 
     try:
-        async with open_services() as services:
-            return await setup.carry_out(services, report)
+        return await setup.carry_out(services, report)
     except MailrunError:
         if 0 < len(done) < len(setup.resources):
             print_lines(

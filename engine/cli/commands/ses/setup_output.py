@@ -66,6 +66,7 @@ def describe_result(result: SetupResult) -> Iterator[str]:
         yield f"  {when}"
     yield ""
     yield from (escape_controls(f"conflict: {conflict}") for conflict in result.conflicts)
+    yield from map(escape_controls, result.notes)
     yield from _list_next(result)
 
 
@@ -121,5 +122,6 @@ def to_json(result: SetupResult) -> dict[str, Any]:
         "dkim_records_known": result.has_dkim,
         "to_publish": [f"{record.name} {record.type}" for record in result.to_publish],
         "conflicts": list(result.conflicts),
+        "notes": list(result.notes),
         "zone": write_zone(result.records),
     }

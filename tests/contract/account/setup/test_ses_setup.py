@@ -16,17 +16,17 @@ import boto3
 import httpx
 import pytest
 from botocore.config import Config
-from support.aws import TestAccount
+from support.aws import PLACE, TestAccount
 from support.clock import VirtualClock
 from support.credentials import CREDENTIALS, bearer
 
 from engine.account.services import AwsServices, open_services
-from engine.account.setup.composition import list_resources
+from engine.account.setup.composition import find_place, list_resources
 from engine.account.setup.configuration_set import ConfigurationSetResource
 from engine.account.setup.hosted_zones import Presence
 from engine.account.setup.identity import IdentityResource
 from engine.account.setup.overall import Setup, SetupResult
-from engine.account.setup.wanted import TlsPolicy, WantedState
+from engine.account.setup.wanted import EventsService, TlsPolicy, WantedState
 from engine.errors import ConfigurationError, MailrunError
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
 from engine.sandbox.server import SandboxSettings
@@ -61,7 +61,7 @@ def open_boto(service: str) -> Any:
 
 def make_setup(folder: Path, wanted: WantedState = WANTED, *, route53: bool = False) -> Setup:
     key_file = folder / "dkim" / "key.pem"
-    return Setup(wanted=wanted, resources=list_resources(wanted, key_file), key_file=key_file, route53=route53)
+    return Setup(wanted=wanted, resources=list_resources(wanted, PLACE, key_file), key_file=key_file, route53=route53)
 
 
 async def carry_out(services: Any, setup: Setup, *, apply: bool = True) -> SetupResult:
@@ -275,6 +275,30 @@ def test_set_and_identity_are_created_on_every_server(
     setup = Setup(wanted=WANTED, resources=resources, key_file=key_file)
     assert actions(run(setup, apply=True)) == ["create", "create"]
     assert actions(run(setup, apply=True)) == ["keep", "keep"]
+
+
+@pytest.mark.parametrize("events", EventsService)
+def test_events_and_inbound_mail_are_part_of_the_set_up(ses: Any, tmp_path: Path, events: EventsService):
+    state = WantedState(
+        domain=DOMAIN, mail_from="bounce.acme.example", events=events, inbound_domain="inbound.acme.example"
+    )
+
+    async def work(*, apply: bool) -> SetupResult:
+        async with open_services(clock=VirtualClock()) as services:
+            place = await find_place(services, state)
+            key_file = tmp_path / "key.pem"
+            setup = Setup(wanted=state, resources=list_resources(state, place, key_file), key_file=key_file)
+            return await carry_out(services, setup, apply=apply)
+
+    assert set(actions(asyncio.run(work(apply=False)))) == {"create"}
+    done = asyncio.run(work(apply=True))
+    assert set(actions(done)) == {"create"}
+    assert set(actions(asyncio.run(work(apply=False)))) == {"keep"}
+    (destination,) = ses.get_configuration_set_event_destinations(ConfigurationSetName="mailrun")["EventDestinations"]
+    assert len(destination["MatchingEventTypes"]) == 10
+    assert any("rewrites links" in note for note in done.notes)
+    assert any("inbound pull --queue https://" in note for note in done.notes)
+    assert [record.name for record in done.records if record.purpose == "inbound mail"] == ["inbound.acme.example"]
 
 
 def open_zone(name: str = "acme.example.", **more: Any) -> tuple[Any, str]:
