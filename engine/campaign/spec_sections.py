@@ -273,6 +273,13 @@ class GuardSpec(Section):
     max_refusal_rate: Share | None = Field(
         default=None, description="share of refused messages at which the run is paused"
     )
+    max_ses_bounce_rate: Share = Field(
+        default=0.05, description="the account's bounce rate, as SES computes it, at which the run is paused; 1: never"
+    )
+    max_ses_complaint_rate: Share = Field(
+        default=0.001,
+        description="the account's complaint rate, as SES computes it, at which the run is paused; 1: never",
+    )
 
 
 class CanarySpec(Section):

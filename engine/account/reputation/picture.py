@@ -4,6 +4,7 @@ from collections.abc import Awaitable, Sequence
 from datetime import datetime, timedelta
 from typing import Any, TypeVar
 
+from botocore.parsers import ResponseParserError
 from msgspec import Struct, field
 
 from engine.account.overview import list_pages
@@ -79,6 +80,13 @@ class _Parts(Struct):
         """Wait for a part; return the default where it cannot be read."""
         try:
             found = await work
+        except (ValueError, TypeError, ResponseParserError) as problem:  # of botocore, about an answer in another form
+            error = ServiceError(
+                f"the answer of AWS cannot be read: {problem}", remedy="check the endpoints in AWS_ENDPOINT_URL*"
+            )
+            self.missing.append(MissingPart(part, error.what, error.remedy))
+            self.errors.append(error)
+            return default
         except ServiceError as error:
             self.missing.append(MissingPart(part, error.what, error.remedy))
             self.errors.append(error)

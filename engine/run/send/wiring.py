@@ -2,7 +2,7 @@
 
 import asyncio
 import uuid
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import datetime
 from functools import partial
@@ -11,6 +11,7 @@ from typing import Any
 from msgspec import Struct, field
 
 from engine.account.quota import AccountQuota
+from engine.account.reputation.limits import RateKind
 from engine.campaign.render import Renderer
 from engine.campaign.spec import CampaignSpec
 from engine.clock import Clock
@@ -34,6 +35,7 @@ from engine.run.guard.canary import make_canary
 from engine.run.guard.evidence import EventGuard
 from engine.run.guard.judge import FailureGuard
 from engine.run.guard.safeguards import Safeguards
+from engine.run.guard.ses_rates import SesRateGuard, find_limits
 from engine.run.outcomes import finish_changes
 from engine.run.send.calls import Calls
 from engine.run.send.context import SendContext
@@ -54,6 +56,7 @@ from engine.store.keys import read_forget_key
 
 LAST_PATIENCE_SECONDS = 15.0  # for a ledger that is unreachable after a signal: within a pod's grace period
 
+ReadSesRates = Callable[[], Awaitable[Mapping[RateKind, float]]]
 QUOTA_USED_UP = StopReason(
     StopCause.PAUSED, "the account's 24-hour quota is used up", "launch again when part of the 24-hour quota is free"
 )
@@ -72,6 +75,7 @@ class SendJob(Struct, frozen=True, kw_only=True):
         renderer: makes them.
         count: receives an outcome and the number of recipients who got it.
         processes: further processes that send for the run.
+        read_ses_rates: reads the account's rates as SES computes them; None where the run does not go to SES.
         worker_id: the worker's random identity.
     """
 
@@ -84,6 +88,7 @@ class SendJob(Struct, frozen=True, kw_only=True):
     renderer: Renderer
     count: Callable[[Outcome, int], None]
     processes: WorkerProcesses
+    read_ses_rates: ReadSesRates | None = None
     worker_id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
@@ -103,6 +108,7 @@ async def send_run(context: SendContext, job: SendJob) -> None:
     )
     crew = _make_crew(context, job, recorder, marks)
     try:
+        await crew.ses_rates.check_first()
         await crew.heartbeat.register()
         try:
             async with _beside(crew.list_side_tasks(), stop):
@@ -127,9 +133,10 @@ class _Crew(Struct, frozen=True):
     heartbeat: Heartbeat
     rates: Rates
     tuning: Tuning
+    ses_rates: SesRateGuard
 
     def list_side_tasks(self) -> list[Coroutine[Any, Any, None]]:
-        return [self.heartbeat.keep_alive(), self.rates.refresh(), self.tuning.adjust()]
+        return [self.heartbeat.keep_alive(), self.rates.refresh(), self.tuning.adjust(), self.ses_rates.watch()]
 
 
 def _make_crew(context: SendContext, job: SendJob, recorder: Recorder, marks: Marks) -> _Crew:
@@ -190,7 +197,15 @@ def _make_crew(context: SendContext, job: SendJob, recorder: Recorder, marks: Ma
         processes=job.processes,
         clock=clock,
     )
-    return _Crew(worker, heartbeat, rates, tuning)
+    ses_rates = SesRateGuard(
+        run=frozen.run.name,
+        limits=find_limits(spec.guard),
+        read=job.read_ses_rates,
+        recorder=recorder,
+        clock=clock,
+        stop=stop,
+    )
+    return _Crew(worker, heartbeat, rates, tuning, ses_rates)
 
 
 def _make_rates(context: SendContext, job: SendJob, recorder: Recorder, admission: Admission) -> Rates:

@@ -2,12 +2,13 @@
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 
 from msgspec import Struct
 
-from engine.account.client import Endpoint
+from engine.account.client import Endpoint, is_of_aws
 from engine.account.quota import AccountQuota
 from engine.campaign.content.compiled import compile_or_reuse
 from engine.campaign.message import prepare_envelope
@@ -20,16 +21,18 @@ from engine.ledger import runs
 from engine.ledger.journal import Outcome
 from engine.ledger.worker_locks import hold_worker_lock
 from engine.logs import get_logger
+from engine.on_demand import OnDemand
 from engine.progress import step
 from engine.report.accounts import Accounts
 from engine.report.run_accounts import require_accounts, require_run
 from engine.run.frozen import FrozenRun, mark_begun, open_run, refuse_other_ledger
+from engine.run.guard.ses_rates import find_limits
 from engine.run.prepare.preflight import check_account_or_wait
 from engine.run.restored import refuse_if_ledger_is_behind
 from engine.run.send.context import SendContext, make_context
 from engine.run.send.processes import StartWorker, WorkerProcesses
 from engine.run.send.warmup import complete_facts_unless_stopped
-from engine.run.send.wiring import SendJob, send_run
+from engine.run.send.wiring import ReadSesRates, SendJob, send_run
 from engine.run.settle.event_proof import settle_all_proven
 from engine.stopping.abandonable import wait_unless_stopped
 from engine.stopping.signals import stop_on_signals
@@ -38,6 +41,7 @@ from engine.system.interpreter import start_threads
 from engine.workspace import Workspace
 
 log = get_logger()
+_make_current_rates = OnDemand("engine.account.reputation.current:CurrentRates")  # only runs to SES need it
 
 
 class SendRequest(Struct, frozen=True, kw_only=True):
@@ -159,7 +163,8 @@ async def send(
     request.begin(read_accounts(context, name))
     processes = WorkerProcesses(request.start_worker, request.processes, stop, context.clock)
     content, key = compile_or_reuse(campaign), name.rpartition("/")[2]
-    async with transport as opened, processes:
+    watches_rates = request.endpoint is None and has_ses_rates(outbound)
+    async with transport as opened, processes, _open_ses_rates(context, watches=watches_rates) as read_ses_rates:
         job = SendJob(
             frozen=frozen,
             spec=campaign.spec,
@@ -170,12 +175,37 @@ async def send(
             renderer=Renderer(content, campaign, run_key=key, signer=signer, writer=opened.writer),
             count=request.count,
             processes=processes,
+            read_ses_rates=read_ses_rates,
         )
         stop.is_sending = True
         with step("sending", is_shown=False), hold_worker_lock(job.worker_id):
             await send_run(context, job)
     if not stop.requested:  # by events that arrived meanwhile, for leases that were still open
         await asyncio.to_thread(settle_all_proven, context.ledger, context.store, [name], clock=context.clock)
+
+
+def has_ses_rates(outbound: Outbound) -> bool:
+    """Return whether SES computes rates for a run's mail, which its guard can read from CloudWatch.
+
+    True for the transport `ses` to an endpoint of AWS. To another endpoint, such as a sandbox, only where
+    AWS_ENDPOINT_URL_CLOUDWATCH names one: otherwise CloudWatch's would be AWS's own, of another account.
+    """
+    if outbound.ses is None or outbound.server is not None or not find_limits(outbound.spec.guard):
+        return False
+    return is_of_aws(outbound.client) or bool(os.environ.get("AWS_ENDPOINT_URL_CLOUDWATCH"))
+
+
+@asynccontextmanager
+async def _open_ses_rates(context: SendContext, *, watches: bool) -> AsyncIterator[ReadSesRates | None]:
+    """Yield what reads the account's rates, which connects at the first read; None where they are not watched."""
+    if not watches:
+        yield None
+        return
+    rates = _make_current_rates(context.clock)
+    try:
+        yield rates.read
+    finally:
+        await rates.close()
 
 
 def load_frozen_campaign(frozen: FrozenRun) -> Campaign:
