@@ -178,6 +178,11 @@ class DeliverySpec(Section):
         return self
 
     @property
+    def has_reach(self) -> bool:
+        """Whether the account must have a multi-region endpoint or a tenant."""
+        return self.endpoint_id is not None or self.tenant is not None
+
+    @property
     def not_by_smtp(self) -> str | None:
         """The first setting that only the API of SES has, as campaign.toml writes it; None where there is none."""
         if self.call == "bulk":

@@ -25,7 +25,7 @@ from engine.sandbox.http.inbox import PAGE_METHODS, PRIVATE, Inbox
 from engine.sandbox.http.listening import explain_cannot_listen, make_request
 from engine.sandbox.http.record import Record
 from engine.sandbox.http.replies import ApiError, SandboxReply, bad_request
-from engine.sandbox.http.signature import EVERY_REGION, Verifier
+from engine.sandbox.http.signature import Verifier
 from engine.sandbox.http.wire import deliver, respond
 from engine.sandbox.reach.multi_region_endpoints import MultiRegionEndpoints
 from engine.sandbox.reach.tenants import Tenants
@@ -375,9 +375,7 @@ class Sandbox:
         method, target = request.method, request.raw_path
         try:
             region = self._verifier.verify(method=method, target=target, headers=request.headers, body=body)
-            home = region
-            if region == EVERY_REGION:
-                home = self._endpoints.choose_region(body, lambda one: self._regions.find(one).reachable)
+            home = self._endpoints.choose_region(region, body, lambda one: self._regions.find(one).reachable)
             api = self._open_api(home)
             if not self._regions.find(home).reachable:
                 return SandboxReply(200, b"", fault="drop_before")

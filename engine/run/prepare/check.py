@@ -19,6 +19,7 @@ from engine.run.prepare.content_check import check_sample, check_templates
 from engine.run.prepare.planning import PlanRequest
 from engine.run.prepare.pool_check import check_pool, find_proposal
 from engine.run.prepare.preview import make_job
+from engine.run.prepare.reach_check import check_reach
 from engine.run.prepare.rendered import Rendered
 from engine.run.prepare.run_forecast import RunForecast, forecast_run
 from engine.settings import Settings
@@ -120,6 +121,7 @@ async def _check_account(checked: Checked, request: PlanRequest, endpoint: Endpo
                     await keep_error(preflight.check_recipients(outbound.client, quota, checked.folder / "plan"))
                 checked.forecast = forecast_run(checked.manifest.accepted, spec.delivery, quota)
             if outbound.client is not None and quota is not None and endpoint is None:  # the embedded sandbox has none
+                await keep_error(check_reach(outbound))
                 known = len(checked.account_errors)
                 pool = await keep_error(check_pool(outbound))
                 if len(checked.account_errors) == known:

@@ -44,6 +44,7 @@ from engine.stopping.abandonable import run_in_daemon_thread, wait_unless_stoppe
 log = get_logger()
 
 _check_pool = OnDemand("engine.run.prepare.pool_check:check_pool_and_note")  # few campaigns name a pool
+_check_reach = OnDemand("engine.run.prepare.reach_check:check_reach")  # few campaigns need it
 
 Confirm = Callable[["Forecast"], Awaitable[bool]]
 
@@ -130,6 +131,8 @@ async def _launch(request: LaunchRequest, context: SendContext) -> Launched:
             quota = await wait_unless_stopped(checked, context.stop, doing="the account was checked")
             if campaign.spec.delivery.pool is not None and request.endpoint is None:  # the embedded sandbox has none
                 await wait_unless_stopped(_check_pool(outbound), context.stop, doing="the pool was checked")
+            if campaign.spec.delivery.has_reach and request.endpoint is None:  # in the embedded sandbox all exist
+                await wait_unless_stopped(_check_reach(outbound), context.stop, doing="the tenant was checked")
         if frozen is None:
             frozen = await _plan_and_freeze(request, context, outbound, quota)
         else:

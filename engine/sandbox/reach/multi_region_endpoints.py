@@ -48,16 +48,19 @@ class MultiRegionEndpoints:
             ("DELETE", _PATH + "/*"): partial(self._delete, region),
         }
 
-    def choose_region(self, body: bytes, is_reachable: Callable[[str], bool]) -> str:
-        """Choose the region that accepts a call which is signed for every region.
+    def choose_region(self, region: str, body: bytes, is_reachable: Callable[[str], bool]) -> str:
+        """Choose the region that accepts a call: the one that it is signed for, or one of its endpoint.
 
         Args:
+            region: what the call is signed for.
             body: of the call.
             is_reachable: whether a region can be reached; if the primary cannot, the secondary accepts the call.
 
         Raises:
             ApiError: MalformedHttpRequestException.
         """
+        if region != EVERY_REGION:
+            return region
         endpoint_id = parse_request(body).get("EndpointId")
         named = [one["Regions"] for one in self._by_name.values() if one["EndpointId"] == endpoint_id]
         regions: list[str] = named[0] if named else [self._region]

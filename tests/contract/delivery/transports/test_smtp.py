@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from email import message_from_bytes, policy
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import pytest
 import trustme
@@ -34,9 +34,10 @@ CLOCK = VirtualClock()
 
 
 @asynccontextmanager
-async def transporting(port: int, **given: object) -> AsyncIterator[SmtpTransport]:
+async def transporting(port: int, **given: Any) -> AsyncIterator[SmtpTransport]:
+    envelope = given.pop("envelope", ENVELOPE)
     server = SmtpServer(**({"host": "127.0.0.1", "port": port, "security": "none"} | given))  # type: ignore[arg-type] # as each test has it
-    transport = SmtpTransport(server, ENVELOPE, sender_address=SENDER, clock=CLOCK)
+    transport = SmtpTransport(server, envelope, sender_address=SENDER, clock=CLOCK)
     try:
         yield transport
     finally:
@@ -82,7 +83,20 @@ async def test_ses_gets_its_own_headers():
     mail = message_from_bytes(room.accepted[0][2])
     assert mail["X-SES-CONFIGURATION-SET"] == "marketing"
     assert mail["X-SES-MESSAGE-TAGS"] == "mailrun-campaign=c, mailrun-key=k, mailrun-row=7"
-    assert mail["Message-ID"] is None
+    assert (mail["Message-ID"], mail["X-SES-TENANT"]) == (None, None)
+
+
+async def test_ses_gets_tenant_and_feedback_tags_and_no_other_server_does():
+    feedback = (("ses:feedback-id-a", "news"), ("ses:feedback-id-b", "acme"))
+    message, envelope = replace(MESSAGE, tags=TAGS[:1] + feedback), replace(ENVELOPE, tenant="shop")
+    for is_ses in (True, False):
+        room = Mailroom()
+        async with run_smtp(room) as port, transporting(port, envelope=envelope, ses=is_ses) as transport:
+            await send(transport, message)
+        mail = message_from_bytes(room.accepted[0][2])
+        tags = "mailrun-campaign=c, ses:feedback-id-a=news, ses:feedback-id-b=acme"
+        assert (mail["X-SES-TENANT"], mail["X-SES-MESSAGE-TAGS"]) == (("shop", tags) if is_ses else (None, None))
+        assert mail["Feedback-ID"] == (None if is_ses else "news:acme:acme.example")
 
 
 @pytest.mark.parametrize("kind", ["starttls", "tls"])
