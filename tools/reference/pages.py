@@ -7,6 +7,7 @@ from pathlib import Path
 from tools.reference.campaign_schema import make_campaign_schema
 from tools.reference.campaign_toml import describe_campaign_toml
 from tools.reference.commands import describe_commands
+from tools.reference.domain_rules import describe_domain_rules
 from tools.reference.event_rules import describe_event_rules
 from tools.reference.ledger_tables import describe_ledger
 from tools.reference.settings_keys import describe_settings
@@ -16,6 +17,7 @@ SCHEMA = REFERENCE / "campaign.schema.json"
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "campaign.toml": describe_campaign_toml,
     "commands": describe_commands,
+    "domain rules": describe_domain_rules,
     "event rules": describe_event_rules,
     "ledger": describe_ledger,
     "settings": describe_settings,
