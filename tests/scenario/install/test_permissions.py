@@ -165,6 +165,7 @@ def test_policies_name_a_resource_wherever_aws_lets_them():
         "ses:GetAccount", "ses:ListEmailIdentities", "ses:ListSuppressedDestinations", "ses:GetSuppressedDestination",
         "ses:PutSuppressedDestination", "ses:DeleteSuppressedDestination", "ses:CreateImportJob",
         *(f"ses:{name}" for name in POOL_OPERATIONS), "ses:ListConfigurationSets",
+        "ses:GetEmailAddressInsights",
     }  # fmt: skip
     for role, statements in read_policies().items():
         for statement in statements:
