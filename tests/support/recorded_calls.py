@@ -21,6 +21,13 @@ NAMES = (
     "EmailIdentity",
     "ConfigurationSetName",
     "FromEmailAddress",
+    "QueueName",
+    "TopicArn",
+    "Name",
+    "Rule",
+    "DeliveryStreamName",
+    "RoleName",
+    "HostedZoneId",
 )
 
 

@@ -105,13 +105,10 @@ def find_changes(found: Mapping[str, Any], wanted: WantedState) -> tuple[Change,
     """
     made = (_deliver(found, wanted), _measure(found), _suppress(found), _track(found, wanted))
     name = {"ConfigurationSetName": wanted.configuration_set}
-    return tuple(
-        Change(detail, f"put_configuration_set_{options}_options", name | parameters)
-        for detail, options, parameters in filter(None, made)
-    )
+    return tuple(Change(detail, method, name | parameters) for detail, method, parameters in filter(None, made))
 
 
-_Found = tuple[str, str, dict[str, Any]] | None  # detail, kind of options, parameters
+_Found = tuple[str, str, dict[str, Any]] | None  # detail, method, parameters
 
 
 def _deliver(found: Mapping[str, Any], wanted: WantedState) -> _Found:
@@ -127,7 +124,7 @@ def _deliver(found: Mapping[str, Any], wanted: WantedState) -> _Found:
     new_pool = wanted.pool or pool
     return (
         "; ".join(details),
-        "delivery",
+        "put_configuration_set_delivery_options",
         {
             "TlsPolicy": tls if wanted.tls is None else wanted.tls.value,
             **({"SendingPoolName": new_pool} if new_pool else {}),
@@ -139,7 +136,11 @@ def _deliver(found: Mapping[str, Any], wanted: WantedState) -> _Found:
 def _measure(found: Mapping[str, Any]) -> _Found:
     if (found.get("ReputationOptions") or {}).get("ReputationMetricsEnabled"):
         return None
-    return "reputation metrics: off -> on", "reputation", {"ReputationMetricsEnabled": True}
+    return (
+        "reputation metrics: off -> on",
+        "put_configuration_set_reputation_options",
+        {"ReputationMetricsEnabled": True},
+    )
 
 
 def _suppress(found: Mapping[str, Any]) -> _Found:
@@ -150,7 +151,7 @@ def _suppress(found: Mapping[str, Any]) -> _Found:
     old = "those of the account" if reasons is None else ", ".join(sorted(reasons)) or "none"
     return (
         describe_change("reasons that suppress an address", old, ", ".join(REASONS)),
-        "suppression",
+        "put_configuration_set_suppression_options",
         {"SuppressedReasons": list(REASONS), **_keep(is_set, "SuppressionScope", "ValidationOptions")},
     )
 
@@ -162,7 +163,7 @@ def _track(found: Mapping[str, Any], wanted: WantedState) -> _Found:
         return None
     return (
         describe_change("domain of tracked links", old, wanted.tracking_domain),
-        "tracking",
+        "put_configuration_set_tracking_options",
         {"CustomRedirectDomain": wanted.tracking_domain, **_keep(is_set, "HttpsPolicy")},
     )
 

@@ -9,7 +9,7 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
 from fnmatch import fnmatchcase
@@ -30,7 +30,11 @@ from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.sandbox.events.behaviour import Behaviour
 
 PAGE = (ROOT / "docs" / "reference" / "iam.md").read_text(encoding="utf-8")
-SERVICES = {"sesv2": "ses", "sqs": "sqs", "s3": "s3", "sts": "sts"}
+# Botocore's services, to the prefix of their actions; the older API of SES first: names of both are sesv2's.
+SERVICES = {
+    "ses": "ses", "sesv2": "ses", "sqs": "sqs", "s3": "s3", "sts": "sts", "sns": "sns", "events": "events",
+    "firehose": "firehose", "iam": "iam", "route53": "route53",
+}  # fmt: skip
 # API operation -> the IAM actions that it needs, where they are not named alike (Service Authorization Reference).
 ACTIONS = {
     ("s3", "ListObjectsV2"): {"s3:ListBucket"},
@@ -42,6 +46,10 @@ ACTIONS = {
     ("s3", "UploadPartCopy"): {"s3:GetObject", "s3:PutObject"},
     ("s3", "CompleteMultipartUpload"): {"s3:PutObject"},
     ("sqs", "DeleteMessageBatch"): {"sqs:DeleteMessage"},
+    ("s3", "GetPublicAccessBlock"): {"s3:GetBucketPublicAccessBlock"},
+    ("s3", "PutPublicAccessBlock"): {"s3:PutBucketPublicAccessBlock"},
+    ("s3", "GetBucketEncryption"): {"s3:GetEncryptionConfiguration"},
+    ("s3", "PutBucketEncryption"): {"s3:PutEncryptionConfiguration"},
 }
 # What boto3's managed transfers call.
 TRANSFERS = {
@@ -60,15 +68,39 @@ NOT_RECORDED = {
     ("every", "sts:GetCallerIdentity"): "of AWS's own endpoints alone",
     ("every", "kms:Decrypt"): "S3 and SQS ask for it where they encrypt",
     ("every", "kms:GenerateDataKey"): "as above",
-}
+    ("setup", "iam:PassRole"): "Firehose and SES ask for it when they get a role",
+    **{
+        ("setup", action): "only where the resource exists with other settings, or does not exist"
+        for action in (
+            "ses:CreateEmailIdentity", "ses:CreateConfigurationSet", "ses:PutEmailIdentityDkimAttributes",
+            "ses:UpdateConfigurationSetEventDestination", "ses:UpdateReceiptRule",
+            "sqs:SetQueueAttributes", "sns:SetTopicAttributes", "sns:SetSubscriptionAttributes",
+            "firehose:UpdateDestination", "firehose:StartDeliveryStreamEncryption", "iam:UpdateAssumeRolePolicy",
+            "iam:GetRolePolicy",
+            "events:ListTargetsByRule",
+        )
+    },
+}  # fmt: skip
 # Of IP addresses and their pools: SES knows no narrower resource for most of them.
 POOL_OPERATIONS = (
     "GetDedicatedIpPool", "GetDedicatedIps", "GetDedicatedIp", "ListDedicatedIpPools", "CreateDedicatedIpPool",
     "PutDedicatedIpPoolScalingAttributes", "PutDedicatedIpInPool", "PutDedicatedIpWarmupAttributes",
     "PutAccountDedicatedIpWarmupAttributes",
 )  # fmt: skip
+RECEIPT_ACTIONS = (
+    "ses:CreateReceiptRule", "ses:CreateReceiptRuleSet", "ses:DescribeActiveReceiptRuleSet", "ses:DescribeReceiptRule",
+    "ses:DescribeReceiptRuleSet", "ses:SetActiveReceiptRuleSet", "ses:UpdateReceiptRule",
+)  # fmt: skip
+KEYS = {"aws_access_key_id": "AKIAEXAMPLE", "aws_secret_access_key": "secret"}
 STORE, AUDIENCES, EVENTS, MAILS = "acme-mailrun", "acme-audiences", "acme-events", "acme-inbound"
 IMPORTS = "acme-ses-import"
+ARNS = {
+    "sns": (("TopicArn", "Name"), "arn:aws:sns:us-east-1:123456789012:"),
+    "events": (("Rule", "Name"), "arn:aws:events:us-east-1:123456789012:rule/"),
+    "firehose": (("DeliveryStreamName",), "arn:aws:firehose:us-east-1:123456789012:deliverystream/"),
+    "iam": (("RoleName",), "arn:aws:iam::123456789012:role/"),
+    "route53": (("HostedZoneId",), "arn:aws:route53:::hostedzone/"),
+}
 ACCOUNT, ADDRESS = "us-east-1:123456789012", "198.51.100.7"
 
 
@@ -125,8 +157,11 @@ def find_operations() -> set[tuple[str, str]]:
                 name = node.value
                 if name in ("SendEmail", "SendBulkEmail"):
                     found.add(("sesv2", name))
-                elif name.startswith(("list_", "get_dedicated_")) and name in methods:
-                    found.add(methods[name])  # by list_pages, or a paginator of S3
+                elif (
+                    name.startswith(("list_", "get_dedicated_", "get_bucket_", "put_", "get_public_"))
+                    and name in methods
+                ):
+                    found.add(methods[name])  # by list_pages, a paginator of S3, or a change of a set-up
     return found
 
 
@@ -139,7 +174,7 @@ def test_table_has_every_action_of_the_code_and_no_other():
         ("s3", "UploadPartCopy"),
     } <= operations
     called = {action for operation in operations for action in actions_of(*operation)}
-    others = {action for role, action in NOT_RECORDED if role in ("smtp", "every")}
+    others = {action for role, action in NOT_RECORDED if role in ("smtp", "every")} | {"iam:PassRole"}
     assert {row.action for row in read_rows()} - others == called - others
 
 
@@ -164,7 +199,8 @@ def test_policies_name_a_resource_wherever_aws_lets_them():
     without = {
         "ses:GetAccount", "ses:ListEmailIdentities", "ses:ListSuppressedDestinations", "ses:GetSuppressedDestination",
         "ses:PutSuppressedDestination", "ses:DeleteSuppressedDestination", "ses:CreateImportJob",
-        *(f"ses:{name}" for name in POOL_OPERATIONS), "ses:ListConfigurationSets",
+        *(f"ses:{name}" for name in POOL_OPERATIONS), "ses:ListConfigurationSets", *RECEIPT_ACTIONS,
+        "sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes", "route53:ListHostedZones",
         "ses:GetEmailAddressInsights",
     }  # fmt: skip
     for role, statements in read_policies().items():
@@ -183,20 +219,37 @@ def name_resources(service: str, operation: str, parameters: dict[str, Any]) -> 
     for action in actions_of(service, operation):
         if service == "s3":
             yield from name_objects(action, parameters)
+        elif service == "sts":
+            continue  # AWS allows it to everyone
         elif service == "sqs":
-            yield action, f"arn:aws:sqs:{ACCOUNT}:{parameters['QueueUrl'].rpartition('/')[2]}", None
-        elif "FromEmailAddress" in parameters:
-            domain = parameters["FromEmailAddress"].rpartition("@")[2].strip(">")
-            yield action, f"arn:aws:ses:{ACCOUNT}:identity/{domain}", None
-            yield action, f"arn:aws:ses:{ACCOUNT}:configuration-set/{parameters['ConfigurationSetName']}", None
-        elif "EmailIdentity" in parameters:
-            yield action, f"arn:aws:ses:{ACCOUNT}:identity/{parameters['EmailIdentity']}", None
-        elif operation == "GetConfigurationSet":
-            yield action, f"arn:aws:ses:{ACCOUNT}:configuration-set/{parameters['ConfigurationSetName']}", None
-        elif operation == "GetImportJob":
-            yield action, f"arn:aws:ses:{ACCOUNT}:import-job/some", None
-        elif action not in ("ses:SendEmail", "ses:SendBulkEmail"):  # botocore shows how it would sign one; no call
-            yield action, "*", None
+            name = parameters.get("QueueName") or parameters["QueueUrl"].rpartition("/")[2]
+            yield action, f"arn:aws:sqs:{ACCOUNT}:{name}", None
+        elif service in ARNS:
+            yield action, name_of_set_up(service, parameters), None
+        else:
+            yield from name_parts_of_ses(action, operation, parameters)
+
+
+def name_parts_of_ses(action: str, operation: str, parameters: dict[str, Any]) -> Iterator[tuple[str, str, str | None]]:
+    names = [f"configuration-set/{parameters[member]}" for member in ("ConfigurationSetName",) if member in parameters]
+    if "FromEmailAddress" in parameters:
+        names.append(f"identity/{parameters['FromEmailAddress'].rpartition('@')[2].strip('>')}")
+    elif "EmailIdentity" in parameters:
+        names.append(f"identity/{parameters['EmailIdentity']}")
+    elif operation == "GetImportJob":
+        names.append("import-job/some")
+    yield from ((action, f"arn:aws:ses:{ACCOUNT}:{name}", None) for name in names)
+    if not names and action not in ("ses:SendEmail", "ses:SendBulkEmail"):  # botocore shows how it would sign; no call
+        yield action, "*", None
+
+
+def name_of_set_up(service: str, parameters: dict[str, Any]) -> str:
+    """Name what a set-up calls for; `*` where AWS knows no resource."""
+    members, start = ARNS[service]
+    found = next((parameters[member] for member in members if member in parameters), None)
+    if found is None:
+        return "*"
+    return found if found.startswith("arn:") else f"{start}{found.removeprefix('/hostedzone/')}"
 
 
 def name_objects(action: str, parameters: dict[str, Any]) -> Iterator[tuple[str, str, str | None]]:
@@ -248,7 +301,24 @@ def recorded(tmp_path: Path) -> Iterator[list[tuple[str, str, str, dict[str, Any
             yield run_steps(world, moto, tmp_path)
 
 
-def run_steps(world: World, moto: str, folder: Path) -> list[tuple[str, str, str, dict[str, Any]]]:
+def set_up(step: Callable[..., None], moto: str) -> None:
+    """Set the account up for each kind of events, from other settings each time."""
+    with closing(boto3.client("route53", endpoint_url=moto, region_name="us-east-1", **KEYS)) as route53:
+        route53.create_hosted_zone(Name="acme.example.", CallerReference="acme")
+    setup = ("ses", "setup", "acme.example", "--configuration-set", "marketing", "--inbound", "--route53", "--apply")
+    more = ("--tls", "require", "--pool", "news", "--dkim-selector", "s1")
+    for events, options in (("sqs", ()), ("eventbridge", more), ("firehose", ())):
+        bucket = "mailrun-events-firehose"  # of moto, which has no other settings
+        name = f"mailrun-events-{events}"
+        step(
+            "setup", *setup, "--events", events, *options, AWS_ENDPOINT_URL=moto, MAILRUN_SES_EVENTS_NAME=name,
+            MAILRUN_SES_EVENTS_BUCKET=bucket, MAILRUN_SES_TRACKING_DOMAIN="links.acme.example",
+        )  # fmt: skip
+
+
+def run_steps(  # noqa: PLR0915 - a line for each step
+    world: World, moto: str, folder: Path
+) -> list[tuple[str, str, str, dict[str, Any]]]:
     text = (world.campaign / "campaign.toml").read_text(encoding="utf-8")
     text = text.replace('"audiences/people.csv"', f'"s3://{AUDIENCES}/lists/people.csv"')
     for name, delivery in (("hello", ""), ("bulk", 'call = "bulk"\n')):
@@ -290,6 +360,7 @@ def run_steps(world: World, moto: str, folder: Path) -> list[tuple[str, str, str
     step("pools", "ses", "pools", "create", "managed")
     step("pools", "ses", "pools", "create", "managed", "--managed", "--yes")
     step("pools", "ses", "pools", "--json")
+    set_up(step, moto)
     step("sender", "launch", "hello", "--key", "test", "--json", "--yes")
     step("sender", "launch", "bulk", "--key", "test", "--json", "--yes")
     step("sender", "launch", "new", "--key", "test", "--json", "--yes")
