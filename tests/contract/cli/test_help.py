@@ -17,7 +17,8 @@ EXAMPLES = [(name, text) for name, command in ALL.items() for text in getattr(co
 @pytest.mark.parametrize(("name", "example"), EXAMPLES, ids=[example for _, example in EXAMPLES])
 def test_help_examples_parse(name: str, example: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
-    (tmp_path / "events.jsonl").touch()
+    for file in ("events.jsonl", "received.eml"):
+        (tmp_path / file).touch()
     monkeypatch.setattr("sys.stdin", io.StringIO("ann@example.com\n"))
     found = re.search(r"mailrun[^<>)]*", example)
     assert found is not None
@@ -26,7 +27,10 @@ def test_help_examples_parse(name: str, example: str, tmp_path: Path, monkeypatc
     context = cli.make_context("mailrun", words[1:])
     path = ["mailrun"]
     while isinstance(command, click.Group):
-        called, child, rest = command.resolve_command(context, [*context._protected_args, *context.args])
+        given = [*context._protected_args, *context.args]
+        if not given and command.invoke_without_command:
+            break
+        called, child, rest = command.resolve_command(context, given)
         assert child is not None
         path.append(str(called))
         command = child

@@ -159,7 +159,7 @@ def make_context(words: list[str]) -> None:
     """
     command: click.Command = cli
     context = click.Context(cli, info_name="mailrun")
-    while isinstance(command, click.Group):
+    while isinstance(command, click.Group) and (words or not command.invoke_without_command):
         inner = command.get_command(context, words[0])
         assert inner is not None, words
         command, words = inner, words[1:]
