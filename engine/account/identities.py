@@ -85,6 +85,34 @@ async def find_identity(client: Any, domain: str) -> tuple[str, dict[str, Any]] 
     return None
 
 
+async def find_sender_identity(client: Any, address: str) -> tuple[str, dict[str, Any]] | None:
+    """Find the domain identity that signs for an address: its domain's, or the nearest above it; else the address's.
+
+    Args:
+        client: an SES client.
+        address: the bare address of `from`.
+
+    Returns:
+        Its name and the reply of GetEmailIdentity; None where it cannot be told: there is none, it may not be read, or
+        the endpoint does not know the operation.
+
+    Raises:
+        ServiceError: SES cannot be reached.
+    """
+    names = covering_identities(address)
+    domains, addresses = [name for name in names if "@" not in name], [name for name in names if "@" in name]
+    for name in (*domains, *addresses):
+        try:
+            with translate_aws_errors("SES"):
+                return name, await client.get_email_identity(EmailIdentity=name)
+        except ServiceError as error:
+            if is_unknown_operation(error, client) or read_code(error) in ("AccessDeniedException", "AccessDenied"):
+                return None
+            if read_code(error) != "NotFoundException":
+                raise
+    return None
+
+
 async def list_verified(client: Any) -> set[str]:
     """List the identities that are verified for sending: domains in lower case, addresses as they are."""
     verified: set[str] = set()

@@ -1,8 +1,10 @@
 """Prints what previews, checks and launches report, in plain sentences."""
 
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from engine.authentication.results import Verdict
+from engine.authentication.sender_rules import RuleRow
 from engine.cli.console import print_lines
 from engine.cli.run_output import format_seconds
 from engine.cli.suggestions import repeat_command
@@ -13,6 +15,14 @@ from engine.run.prepare.preview import Preview, describe_sizes
 from engine.run.prepare.rendered import Rendered
 from engine.run.prepare.run_forecast import RunForecast
 from engine.run.send.launch import Forecast
+
+_VERDICTS = (Verdict.FAIL, Verdict.UNKNOWN, Verdict.ADVICE, Verdict.PASS)
+_SAID = {Verdict.FAIL: "ERROR", Verdict.UNKNOWN: "UNKNOWN", Verdict.ADVICE: "ADVICE"}
+_WHO = {
+    Verdict.FAIL: "rejected or filtered by {}",
+    Verdict.UNKNOWN: "asked for by {}",
+    Verdict.ADVICE: "recommended by {}",
+}
 
 
 def print_preview(preview: Preview) -> None:
@@ -52,8 +62,25 @@ def print_check(checked: Checked) -> None:
     for error in checked.account_errors:
         print_lines(f"  ERROR account: {error.what}" + (f" ({error.where})" if error.where else ""))
         print_lines(f"        {error.remedy}")
+    print_lines(*describe_sender_rules(checked.sender_rules))
     passes = checked.exit_code is ExitCode.FINISHED
     print_lines("passed" if passes else "NOT PASSED", f"next: {repeat_command('launch' if passes else 'preview')}")
+
+
+def describe_sender_rules(rows: Sequence[RuleRow]) -> Iterator[str]:
+    """Write what the sender rules find: who rejects what, and what to do; rules that pass are only counted."""
+    if not rows:
+        return
+    passed = sum(row.verdict is Verdict.PASS for row in rows)
+    yield f"sender rules of Gmail, Yahoo and Microsoft: {passed} of {format_count(len(rows), 'check')} passed"
+    for row in sorted(rows, key=lambda row: _VERDICTS.index(row.verdict)):
+        found, verdict = row.evidence, row.verdict
+        if verdict is Verdict.PASS:
+            continue
+        what = f"{found.what} ({found.where})" if found.where else found.what
+        by = ", ".join(row.list_receivers(verdict))
+        yield f"  {_SAID[verdict]} {found.code}: {what}"
+        yield f"        {_WHO[verdict].format(by)}{'; ' if found.remedy else ''}{found.remedy}"
 
 
 def _describe_content(found: Rendered) -> Iterator[str]:

@@ -8,6 +8,7 @@ from msgspec import Struct, field, to_builtins
 
 from engine.account.client import Endpoint
 from engine.account.pools.warmup_proposal import WarmupProposal
+from engine.authentication.sender_rules import RuleRow, list_failures
 from engine.campaign.lint_findings import LintFindings, Severity
 from engine.delivery.outbound import open_outbound
 from engine.errors import ExitCode, MailrunError
@@ -22,6 +23,7 @@ from engine.run.prepare.preview import make_job
 from engine.run.prepare.reach_check import check_reach
 from engine.run.prepare.rendered import Rendered
 from engine.run.prepare.run_forecast import RunForecast, forecast_run
+from engine.run.prepare.sender_check import judge_sender
 from engine.settings import Settings
 
 
@@ -34,6 +36,7 @@ class Checked(Struct):
         sample: what rendering the first recipients found.
         findings: what lint found.
         forecast: what a run would take.
+        sender_rules: what Gmail, Yahoo and Microsoft make of it.
         warmup: the proposed `[warmup]`, where addresses are warming up.
         account_errors: why the account may not send this.
     """
@@ -45,13 +48,19 @@ class Checked(Struct):
     forecast: RunForecast | None = None
     account_errors: list[MailrunError] = field(default_factory=list)
     warmup: WarmupProposal | None = None
+    sender_rules: tuple[RuleRow, ...] = ()
 
     @property
     def exit_code(self) -> ExitCode:
-        """The exit code: of content errors first, otherwise of the account's first error."""
+        """The exit code: of content errors first, then of the account's first error, then of the sender rules."""
         if self.findings.of(Severity.ERROR) or self.sample.failures:
             return ExitCode.DATA
-        return self.account_errors[0].exit_code if self.account_errors else ExitCode.FINISHED
+        if self.account_errors:
+            return self.account_errors[0].exit_code
+        broken = list_failures(self.sender_rules)
+        if any(row.rule.is_content for row in broken):
+            return ExitCode.DATA
+        return ExitCode.UNAVAILABLE if broken else ExitCode.FINISHED
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys that `check --json` adds to the accounts."""
@@ -63,6 +72,7 @@ class Checked(Struct):
             "account_errors": [
                 {"what": error.what, "where": error.where, "remedy": error.remedy} for error in self.account_errors
             ],
+            "sender_rules": [row.to_json() for row in self.sender_rules],
             "forecast": self.forecast.to_json() if self.forecast else None,
             "proposed_warmup": None if self.warmup is None else to_builtins(self.warmup),
         }
@@ -97,11 +107,13 @@ async def check_campaign(  # noqa: PLR0913 - what a check is of, named one by on
     findings.merge(sample.findings)
     findings.extend(find_size_problems(request, manifest))
     checked = Checked(manifest, folder, sample, findings)
-    await _check_account(checked, request, endpoint, settings)
+    await _check_account(checked, request, job.keys, endpoint, settings)
     return checked
 
 
-async def _check_account(checked: Checked, request: PlanRequest, endpoint: Endpoint | None, settings: Settings) -> None:
+async def _check_account(
+    checked: Checked, request: PlanRequest, keys: tuple[bytes, ...], endpoint: Endpoint | None, settings: Settings
+) -> None:
     spec = request.campaign.spec
 
     async def keep_error(question: Awaitable[Any]) -> Any:
@@ -126,5 +138,18 @@ async def _check_account(checked: Checked, request: PlanRequest, endpoint: Endpo
                 pool = await keep_error(check_pool(outbound))
                 if len(checked.account_errors) == known:
                     checked.warmup = await find_proposal(outbound, pool)
+            judging = judge_sender(
+                request.campaign,
+                outbound,
+                findings=checked.findings,
+                html_bytes=checked.sample.html_bytes_largest,
+                keys=keys,
+                ledger=request.ledger,
+                endpoint=endpoint,
+                settings=settings,
+                now=request.created_at,
+            )
+            with step("checking the sender rules"):
+                checked.sender_rules = await keep_error(judging) or ()
     except MailrunError as error:
         checked.account_errors.append(error)

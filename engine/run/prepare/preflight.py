@@ -4,12 +4,14 @@ import re
 from bisect import bisect_left
 from collections.abc import Callable
 from email.message import EmailMessage
+from ipaddress import ip_address
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import polars as pl
 
+from engine.account.client import Endpoint
 from engine.account.identities import SIMULATOR, list_verified, refuse_if_unverified
 from engine.account.quota import AccountQuota, refuse_if_stopped
 from engine.campaign.lint_findings import LintFinding, LintFindings, Severity
@@ -22,6 +24,7 @@ from engine.feedback.unsubscribe.tokens import find_token, verify_token
 from engine.logs import get_logger
 from engine.on_demand import OnDemand
 from engine.quantities import format_count
+from engine.settings import Settings
 
 log = get_logger()
 
@@ -60,6 +63,21 @@ async def check_account_or_wait(outbound: Outbound, sender_address: str) -> Acco
     except UnreachableError as error:
         log.warning("server.busy", note=f"{error.what}; sending retries it")
         return await outbound.read_quota()
+
+
+def reaches_receivers(outbound: Outbound, endpoint: Endpoint | None, settings: Settings) -> bool:
+    """Return whether mail goes to real receivers, so that DNS and links may be asked."""
+    if endpoint is not None or outbound.spec.delivery.transport == "outbox":
+        return False
+    return bool(settings.dns.nameservers) or not is_local(urlsplit(outbound.endpoint).hostname or "")
+
+
+def is_local(host: str) -> bool:
+    """Return whether a host is this machine, by its name."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host in ("", "localhost")
 
 
 async def _check_sender(outbound: Outbound, address: str) -> None:

@@ -43,6 +43,7 @@ from engine.stopping.abandonable import run_in_daemon_thread, wait_unless_stoppe
 
 log = get_logger()
 
+_refuse_certain_rejection = OnDemand("engine.run.prepare.sender_check:refuse_certain_rejection")  # real mail alone
 _check_pool = OnDemand("engine.run.prepare.pool_check:check_pool_and_note")  # few campaigns name a pool
 _check_reach = OnDemand("engine.run.prepare.reach_check:check_reach")  # few campaigns need it
 
@@ -218,6 +219,7 @@ async def _plan_and_freeze(
             content = await wait_unless_stopped(checked, context.stop, doing="the content was checked")
         if outbound.client is not None:
             await preflight.check_recipients(outbound.client, quota, staged.folder / "plan")
+            await _check_sender(request, context, outbound, staged.manifest.accepted)
         for note in staged.manifest.notes:
             log.warning("plan.note", note=note)
         if outbound.spec.warmup is not None:
@@ -227,6 +229,19 @@ async def _plan_and_freeze(
             raise CancelledError
         with step("freezing the run"):
             return registration.register_run(staged, context.store, context.ledger)
+
+
+async def _check_sender(request: LaunchRequest, context: SendContext, outbound: Outbound, recipients: int) -> None:
+    """Refuse mail that is certainly rejected; nothing is imported or asked where it goes to a server of this machine.
+
+    Raises:
+        ServiceError: SES or every receiver rejects it.
+    """
+    if not preflight.reaches_receivers(outbound, request.endpoint, context.settings):
+        return
+    with step("checking the sender's domain"):
+        checked = _refuse_certain_rejection(outbound, recipients=recipients, settings=context.settings)
+        await wait_unless_stopped(checked, context.stop, doing="the sender's domain was checked")
 
 
 class _CheckedContent(Struct, frozen=True):
