@@ -10,6 +10,7 @@ from tools.reference.commands import describe_commands
 from tools.reference.domain_rules import describe_domain_rules
 from tools.reference.event_rules import describe_event_rules
 from tools.reference.ledger_tables import describe_ledger
+from tools.reference.sender_rules import describe_sender_rules
 from tools.reference.settings_keys import describe_settings
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
@@ -20,6 +21,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "domain rules": describe_domain_rules,
     "event rules": describe_event_rules,
     "ledger": describe_ledger,
+    "sender rules": describe_sender_rules,
     "settings": describe_settings,
 }
 _BLOCK = re.compile(r"(<!-- generated: ([a-z. ]+) -->\n).*?(<!-- end generated -->)", flags=re.DOTALL)
