@@ -1,6 +1,6 @@
 """AWS for set-ups: moto's server, and the sandbox for SES's API v2, which knows event destinations.
 
-moto 5.2.5 has no event destinations of the API v2, and does not enforce policies.
+moto 5.2.5 has no event destinations of the API v2. It enforces policies of buckets alone, without their conditions.
 """
 
 import json

@@ -178,7 +178,7 @@ class Bucket(Struct, frozen=True):
             setting = {"ServerSideEncryptionConfiguration": _ENCRYPTION}
             changes.append(("encryption: AES256", "put_bucket_encryption", setting))
         found = await read("get_bucket_policy", "NoSuchBucketPolicy")
-        policy = read_policy(found.get("Policy"))
+        policy = read_policy(found.get("Policy"), self.name)
         if missing := find_missing(policy, self.statements):
             setting = {"Policy": write_policy(merge(policy, self.statements))}
             changes.append((f"Policy: statement {', '.join(missing)}", "put_bucket_policy", setting))

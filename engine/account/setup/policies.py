@@ -117,8 +117,12 @@ def make_policy(statements: Iterable[Statement]) -> Policy:
     return {"Version": VERSION, "Statement": [dict(statement) for statement in statements]}
 
 
-def read_policy(text: str | Mapping[str, Any] | None) -> Policy:
+def read_policy(text: str | Mapping[str, Any] | None, where: str = "") -> Policy:
     """Read a policy as AWS returns it; None or an empty text is a policy without statements.
+
+    Args:
+        text: of the policy.
+        where: the resource that has it, for an error.
 
     Raises:
         DataError: it is not a policy. Writing another one would lose what it permits.
@@ -134,7 +138,9 @@ def read_policy(text: str | Mapping[str, Any] | None) -> Policy:
         statements = [statements] if isinstance(statements, Mapping) else statements
         if isinstance(statements, list) and all(isinstance(one, Mapping) for one in statements):
             return {**document, "Statement": statements}
-    raise DataError("AWS returned a policy that is not one", remedy="look at the policy in the console and correct it")
+    raise DataError(
+        "AWS returned a policy that is not one", where=where, remedy="look at the policy in the console and correct it"
+    )
 
 
 def find_missing(policy: Policy, statements: Iterable[Statement]) -> list[str]:

@@ -144,13 +144,13 @@ class Queue(Struct, frozen=True):
         chosen = {
             name: value for name, value in self._wanted(found).items() if _parse(found.get(name)) != _parse(value)
         }
-        policy = read_policy(found.get("Policy"))
+        policy = read_policy(found.get("Policy"), self.name)
         if find_missing(policy, self.statements):
             chosen["Policy"] = write_policy(merge(policy, self.statements))
         return chosen
 
     def _describe(self, found: Mapping[str, str]) -> list[str]:
-        missing = find_missing(read_policy(found.get("Policy")), self.statements)
+        missing = find_missing(read_policy(found.get("Policy"), self.name), self.statements)
         changes = [(name, value) for name, value in self._choose(found).items() if name != "Policy"]
         return [
             *(

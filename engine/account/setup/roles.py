@@ -60,7 +60,9 @@ class Role(Struct, frozen=True):
         """Compare it with the account."""
         client = await services.open("iam")
         trust, permissions = await self._read(client)
-        missing = [f"trust policy: statement {sid}" for sid in find_missing(read_policy(trust), [self.trust])]
+        missing = [
+            f"trust policy: statement {sid}" for sid in find_missing(read_policy(trust, self.name), [self.trust])
+        ]
         missing += [f"policy {POLICY}: statement {sid}" for sid in find_missing(permissions, self.permissions)]
         return make_step(self, exists=trust is not None, details=missing)
 
@@ -68,10 +70,10 @@ class Role(Struct, frozen=True):
         """Create it, and write the policies that differ."""
         client = await services.open("iam")
         trust, permissions = await self._read(client)
-        wanted = write_policy(merge(read_policy(trust), [self.trust]))
+        wanted = write_policy(merge(read_policy(trust, self.name), [self.trust]))
         if trust is None:
             await client.create_role(RoleName=self.name, AssumeRolePolicyDocument=wanted)
-        elif find_missing(read_policy(trust), [self.trust]):
+        elif find_missing(read_policy(trust, self.name), [self.trust]):
             await client.update_assume_role_policy(RoleName=self.name, PolicyDocument=wanted)
         if find_missing(permissions, self.permissions):
             document = write_policy(merge(permissions, self.permissions))
@@ -101,4 +103,4 @@ class Role(Struct, frozen=True):
         if found is None:
             return None, read_policy(None)
         inline = await find(client.get_role_policy(RoleName=self.name, PolicyName=POLICY), _ABSENT) or {}
-        return found["Role"]["AssumeRolePolicyDocument"], read_policy(inline.get("PolicyDocument"))
+        return found["Role"]["AssumeRolePolicyDocument"], read_policy(inline.get("PolicyDocument"), self.name)

@@ -68,7 +68,7 @@ class Topic(Struct, frozen=True):
             await client.set_topic_attributes(
                 TopicArn=self.arn, AttributeName="SignatureVersion", AttributeValue=SIGNATURE_VERSION
             )
-        policy = read_policy(found.get("Policy"))
+        policy = read_policy(found.get("Policy"), self.name)
         if find_missing(policy, self.statements):
             await client.set_topic_attributes(
                 TopicArn=self.arn, AttributeName="Policy", AttributeValue=write_policy(merge(policy, self.statements))
@@ -103,7 +103,7 @@ class Topic(Struct, frozen=True):
 
     def _describe(self, found: Mapping[str, str]) -> list[str]:
         version = _signature_version(found)
-        missing = find_missing(read_policy(found.get("Policy")), self.statements)
+        missing = find_missing(read_policy(found.get("Policy"), self.name), self.statements)
         changed = [] if version == SIGNATURE_VERSION else [f"SignatureVersion: {version} -> {SIGNATURE_VERSION}"]
         return [*changed, *(f"Policy: statement {sid}" for sid in missing)]
 

@@ -1,0 +1,80 @@
+"""The CloudFormation template: without findings of cfn-lint, and the same state as an apply."""
+
+import json
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from support.aws import PLACE, TestAccount
+from support.deployed_templates import deploy
+from support.setups import SETUPS
+
+from engine.account.setup.cloudformation import PLACE as ANYWHERE
+from engine.account.setup.cloudformation import write_template
+from engine.account.setup.receipt_rules import ActiveReceiptRuleSet
+from engine.account.setup.resource import Action, Place, Resource
+
+
+def make(names: tuple[str, ...], place: Place = ANYWHERE) -> list[Resource]:
+    return [resource for name in names for resource in SETUPS[name](place)]
+
+
+@pytest.fixture(params=[("sqs", "inbound"), ("eventbridge",), ("firehose", "inbound")], ids="-".join)
+def names(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    chosen: tuple[str, ...] = request.param
+    return chosen
+
+
+def test_template_has_no_findings_of_cfn_lint(tmp_path: Path, names: tuple[str, ...]):
+    file = tmp_path / "mailrun.json"
+    file.write_text(write_template(make(names)))
+    program = str(Path(sys.executable).with_name("cfn-lint"))
+    command = [program, "--regions", "eu-west-1", "us-east-1", "--", str(file)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=100)
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+async def test_template_makes_what_apply_makes(account: TestAccount, names: tuple[str, ...]):
+    """After the stack, a plan finds nothing to do but to activate the rule set, which CloudFormation cannot."""
+    deploy(account, write_template(make(names)))
+    left = []
+    for resource in make(names, PLACE):
+        step = await resource.compare(account.services)
+        if step.action is not Action.KEEP and not isinstance(resource, ActiveReceiptRuleSet):
+            left.append(step)
+    assert left == []
+
+
+def test_template_is_the_same_every_time(names: tuple[str, ...]):
+    assert write_template(make(names)) == write_template(make(names))
+
+
+def test_template_names_neither_account_nor_region(names: tuple[str, ...]):
+    """One file serves several accounts and regions."""
+    text = write_template(make(names))
+    assert "123456789012" not in text
+    assert "eu-west-1" not in text
+
+
+def test_template_of_a_known_place_needs_no_substitution(names: tuple[str, ...]):
+    assert "Fn::Sub" not in json.dumps(json.loads(write_template(make(names, PLACE)))["Resources"])
+
+
+def test_everything_that_a_part_depends_on_is_in_the_template(names: tuple[str, ...]):
+    parts = json.loads(write_template(make(names)))["Resources"]
+    assert {name for part in parts.values() for name in part.get("DependsOn", ())} <= parts.keys()
+
+
+def test_outputs_name_queues_and_what_is_left_to_do():
+    outputs = json.loads(write_template(make(("sqs", "inbound"))))["Outputs"]
+    assert outputs["MailrunEventsQueueUrl"]["Value"] == {"Ref": "MailrunEventsQueue"}
+    assert outputs["MailrunInboundReceiptRuleMx"]["Value"] == {
+        "Fn::Sub": "reply.acme.example MX 10 inbound-smtp.${AWS::Region}.amazonaws.com"
+    }
+    assert outputs["MailrunInboundReceiptRuleActivation"]["Value"].startswith("aws ses set-active-receipt-rule-set")
+
+
+def test_bucket_with_mail_outlives_its_stack():
+    parts = json.loads(write_template(make(("inbound",))))["Resources"]
+    assert parts["MailrunInboundBucket"]["DeletionPolicy"] == "Retain"
