@@ -36,7 +36,7 @@ from engine.sandbox.reputation.sending_figures import SendingFigures
 from engine.sandbox.ses.account import SandboxAccount
 from engine.sandbox.ses.api import Api
 from engine.sandbox.ses.configuration_sets import ConfigurationSets
-from engine.sandbox.ses.identities import Identities
+from engine.sandbox.ses.identity.identities import Identities
 from engine.sandbox.ses.import_jobs import ImportJobs, make_fetch
 from engine.sandbox.ses.limits import RateBucket, RollingQuota
 from engine.sandbox.ses.regions import SandboxRegions

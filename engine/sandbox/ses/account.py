@@ -7,7 +7,7 @@ from engine.clock import Clock
 from engine.sandbox.dedicated.addresses import DedicatedAddresses
 from engine.sandbox.http.replies import ApiError, message_rejected, quota_exceeded, rate_exceeded
 from engine.sandbox.ses.configuration_sets import ConfigurationSets
-from engine.sandbox.ses.identities import Identities
+from engine.sandbox.ses.identity.identities import Identities
 from engine.sandbox.ses.limits import RateBucket, RollingQuota, SlidingSecond
 from engine.sandbox.ses.simulator import fate_of, is_simulator
 from engine.sandbox.ses.suppression import SandboxSuppressionList

@@ -15,7 +15,7 @@ from engine.sandbox.reputation.account_reputation import SandboxReputation
 from engine.sandbox.ses.account import SandboxAccount
 from engine.sandbox.ses.addresses import read_address
 from engine.sandbox.ses.configuration_sets import OPTIONS
-from engine.sandbox.ses.identity_calls import IdentityCalls
+from engine.sandbox.ses.identity.identity_calls import IdentityCalls
 from engine.sandbox.ses.import_jobs import ImportJobs
 from engine.sandbox.ses.insights import look_up
 from engine.sandbox.ses.members import optional, required

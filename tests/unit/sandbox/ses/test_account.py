@@ -8,7 +8,7 @@ import pytest
 from engine.sandbox.http.replies import ApiError
 from engine.sandbox.ses.account import SandboxAccount
 from engine.sandbox.ses.configuration_sets import ConfigurationSets
-from engine.sandbox.ses.identities import Identities
+from engine.sandbox.ses.identity.identities import Identities
 from engine.sandbox.ses.limits import RateBucket, RollingQuota
 from engine.sandbox.ses.simulator import fate_of
 from engine.sandbox.ses.suppression import SandboxSuppressionList

@@ -4,7 +4,7 @@ from typing import Any
 
 from engine.sandbox.http.replies import SandboxReply, result
 from engine.sandbox.ses.configuration_sets import ConfigurationSets
-from engine.sandbox.ses.identities import Identities
+from engine.sandbox.ses.identity.identities import Identities
 from engine.sandbox.ses.members import optional
 from engine.sandbox.ses.paging import page_of, read_page_request
 from engine.sandbox.ses.sending import parse_request

@@ -9,7 +9,7 @@ from typing import Any
 
 from engine.sandbox.http.replies import already_exists, bad_request, not_found
 from engine.sandbox.ses.addresses import read_address, split_address
-from engine.sandbox.ses.identity_record import STATUSES, IdentityRecord, make_identity
+from engine.sandbox.ses.identity.identity_record import STATUSES, IdentityRecord, make_identity
 from engine.sandbox.ses.members import optional
 
 _STATUS_MEMBERS = {

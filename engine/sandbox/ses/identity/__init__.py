@@ -1,0 +1,1 @@
+"""Identities of the account: their state, and the calls about them."""
