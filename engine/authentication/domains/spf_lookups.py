@@ -15,6 +15,7 @@ import dns.resolver
 from msgspec import Struct
 
 from engine.authentication.domains.rules import give_fail, give_pass, give_unknown, give_unknown_because, show
+from engine.authentication.domains.spf_record import find_spf_records
 from engine.authentication.resolver import Absence, Absent, Records, Resolver, Unknown, read_exchangers
 from engine.authentication.results import RuleResult
 
@@ -129,7 +130,9 @@ def _prepare(record: str) -> str:
     exp= is left out: it costs a receiver nothing, and checkdmarc would look it up by the system's resolver. checkdmarc
     refuses a version in capitals, which RFC 7208 12 permits.
     """
-    text = re.sub(r"(?i)(?<=\s)exp=\S*", "", record[:LENGTH_MAXIMUM])
+    if len(record) > LENGTH_MAXIMUM:
+        raise checkdmarc.spf.SPFSyntaxError(f"a record has more than {LENGTH_MAXIMUM:,} characters")
+    text = re.sub(r"(?i)(?<=\s)exp=\S*", "", record)
     return re.sub(r"(?i)\Av=spf1(?= |\Z)", "v=spf1", text)
 
 
@@ -163,7 +166,9 @@ def _nothing() -> Exception:
 def _imitate(answer: Records, kind: str) -> list[Any]:
     """Make records as checkdmarc reads them."""
     if kind == "TXT":
-        return [SimpleNamespace(strings=[_prepare(value).encode()]) for value in answer.values]
+        records = find_spf_records(answer.values)
+        others = [value for value in answer.values if value not in records]
+        return [SimpleNamespace(strings=[value.encode()]) for value in (*map(_prepare, records), *others)]
     if kind == "MX":
         return [
             SimpleNamespace(preference=one.preference, exchange=dns.name.from_text(one.host or "."))
