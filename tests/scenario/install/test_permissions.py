@@ -362,15 +362,15 @@ def run_steps(  # noqa: PLR0915 - a line for each step
     step("pools", "ses", "pools", "create", "managed", "--managed", "--yes")
     step("pools", "ses", "pools", "--json")
     set_up(step, moto)
-    rates = {"AWS_ENDPOINT_URL_CLOUDWATCH": world.server.url}
+    cloudwatch = world.server.url
     world.change_sandbox(vdm_enabled=True)
-    step("sender", "launch", "hello", "--key", "test", "--json", "--yes", **rates)
+    step("sender", "launch", "hello", "--key", "test", "--json", "--yes", AWS_ENDPOINT_URL_CLOUDWATCH=cloudwatch)
     step("sender", "launch", "bulk", "--key", "test", "--json", "--yes")
     step("sender", "launch", "new", "--key", "test", "--json", "--yes")
     step("checker", "plan", "new", "--json")
     step("checker", "check", "hello", "--json", codes=(0, 3))
     step("checker", "status", "hello/test", "--json")
-    step("checker", "ses", "reputation", "--json", **rates)
+    step("checker", "ses", "reputation", "--json", AWS_ENDPOINT_URL_CLOUDWATCH=cloudwatch)
     step("events", "events", "pull", "--queue", world.server.queue_url, "--json", AWS_ENDPOINT_URL_SQS=world.server.url)
     step("events", "events", "import", f"s3://{EVENTS}/firehose/", codes=(0, 65))
     step("inbound", "inbound", "import", f"s3://{MAILS}/mails/", codes=(0, 65))
