@@ -93,8 +93,8 @@ async def find_sender_identity(client: Any, address: str) -> tuple[str, dict[str
         address: the bare address of `from`.
 
     Returns:
-        Its name and the reply of GetEmailIdentity; None where it cannot be told: there is none, it may not be read, or
-        the endpoint does not know the operation.
+        Its name and the reply of GetEmailIdentity; None where there is none, it may not be read, or the endpoint
+        does not support the operation.
 
     Raises:
         ServiceError: SES cannot be reached.

@@ -23,7 +23,7 @@ from engine.run.prepare.preview import make_job
 from engine.run.prepare.reach_check import check_reach
 from engine.run.prepare.rendered import Rendered
 from engine.run.prepare.run_forecast import RunForecast, forecast_run
-from engine.run.prepare.sender_check import judge_sender
+from engine.run.prepare.sender.sender_check import judge_sender
 from engine.settings import Settings
 
 

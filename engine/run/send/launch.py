@@ -43,7 +43,9 @@ from engine.stopping.abandonable import run_in_daemon_thread, wait_unless_stoppe
 
 log = get_logger()
 
-_refuse_certain_rejection = OnDemand("engine.run.prepare.sender_check:refuse_certain_rejection")  # real mail alone
+_refuse_certain_rejection = OnDemand(
+    "engine.run.prepare.sender.sender_check:refuse_certain_rejection"
+)  # real mail alone
 _check_pool = OnDemand("engine.run.prepare.pool_check:check_pool_and_note")  # few campaigns name a pool
 _check_reach = OnDemand("engine.run.prepare.reach_check:check_reach")  # few campaigns need it
 

@@ -6,7 +6,7 @@ from engine.authentication.results import Verdict
 from engine.authentication.sender_rules import CLIPPED_BYTES, Receiver
 from engine.campaign.lint_findings import LintFinding, LintFindings, Severity
 from engine.campaign.spec import parse_spec
-from engine.run.prepare.sender_content import FEWEST_DELIVERED, judge_content, judge_spam_rates
+from engine.run.prepare.sender.sender_content import FEWEST_DELIVERED, judge_content, judge_spam_rates
 
 CAMPAIGN = """\
 from = "Acme <news@acme.example>"

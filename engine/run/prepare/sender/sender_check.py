@@ -35,7 +35,7 @@ from engine.ledger.database import Ledger
 from engine.ledger.event_counts import sum_receivers
 from engine.logs import get_logger
 from engine.run.prepare.preflight import is_local, reaches_receivers
-from engine.run.prepare.sender_content import judge_content, judge_spam_rates
+from engine.run.prepare.sender.sender_content import judge_content, judge_spam_rates
 from engine.settings import Settings
 
 log = get_logger()
