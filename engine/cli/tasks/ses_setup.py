@@ -47,6 +47,15 @@ setup = declare(
     click.Option(
         ["--route53"], is_flag=True, help="Look the records up in Route 53; with --apply, create what is missing."
     ),
+    click.Option(
+        ["--as", "format_name"],
+        type=click.Choice(["terraform", "cloudformation"]),
+        help="Print only the wanted state, as a file for Terraform (JSON syntax) or CloudFormation.",
+    ),
     click.Option(["--zone"], is_flag=True, help="Print only the DNS records, as a zone file."),
-    examples=["mailrun ses setup acme.example", "mailrun ses setup acme.example --events sqs --route53 --apply"],
+    examples=[
+        "mailrun ses setup acme.example",
+        "mailrun ses setup acme.example --events sqs --route53 --apply",
+        "mailrun ses setup acme.example --as terraform",
+    ],
 )

@@ -1,5 +1,6 @@
 """A bare account becomes one that may send: planned, carried out, sent from, and kept the second time."""
 
+import json
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -60,6 +61,20 @@ def test_a_failure_half_way_is_explained_and_the_next_run_resumes(bare: World):
     assert "1 created, 0 changed, 2 as wanted" in resumed.stdout
 
 
+@pytest.mark.parametrize("events", ["sqs", "eventbridge", "firehose"])
+def test_wanted_state_is_written_as_a_file_without_asking_the_account(bare: World, events: str):
+    bare.fault("fail_call", count=None)
+    template = bare.run("ses", "setup", "acme.example", "--events", events, "--inbound", "--as", "cloudformation")
+    assert template.code == 0, template.stderr
+    types = {part["Type"] for part in json.loads(template.stdout)["Resources"].values()}
+    assert {"AWS::SES::EmailIdentity", "AWS::SES::ConfigurationSet", "AWS::SES::ReceiptRule"} <= types
+    assert "AWS::SES::ConfigurationSetEventDestination" in types
+    file = bare.run("ses", "setup", "acme.example", "--events", events, "--inbound", "--as", "terraform")
+    kinds = set(json.loads(file.stdout)["resource"])
+    assert {"aws_sesv2_email_identity", "aws_sesv2_configuration_set", "aws_ses_receipt_rule"} <= kinds
+    assert "aws_sesv2_email_identity_mail_from_attributes" in kinds
+
+
 @pytest.mark.parametrize(
     ("arguments", "code"),
     [
@@ -67,6 +82,8 @@ def test_a_failure_half_way_is_explained_and_the_next_run_resumes(bare: World):
         (("acme",), 78),
         (("acme.example", "--mail-from", "acme.example"), 78),
         (("acme.example", "--zone", "--apply"), 64),
+        (("acme.example", "--as", "terraform", "--apply"), 64),
+        (("acme.example", "--as", "terraform", "--dkim-selector", "s1"), 78),
     ],
 )
 def test_a_wrong_command_line_changes_nothing(bare: World, arguments: tuple[str, ...], code: int):

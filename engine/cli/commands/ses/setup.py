@@ -7,6 +7,7 @@ from typing import Any
 import click
 
 from engine.account.services import AwsServices, open_services
+from engine.account.setup import cloudformation, terraform
 from engine.account.setup.composition import find_place, list_resources
 from engine.account.setup.overall import Setup, SetupResult
 from engine.account.setup.resource import SetupStep
@@ -16,19 +17,26 @@ from engine.cli.commands.ses.setup_output import describe_progress, describe_res
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
 from engine.cli.opening import read_settings
-from engine.errors import ExitCode, MailrunError, UsageError
+from engine.errors import ConfigurationError, ExitCode, MailrunError, UsageError
 from engine.settings import Settings, load_settings
 
 
 @with_common
-def ses_setup(common: Common, *, apply: bool, route53: bool, zone: bool, **options: Any) -> int:
-    """Plan a set-up, or carry it out; print it; return the exit code."""
-    if zone and (common.json or apply):
-        raise click.UsageError("--zone prints only the zone file: leave out --json and --apply")
+def ses_setup(
+    common: Common, *, apply: bool, route53: bool, zone: bool, format_name: str | None, **options: Any
+) -> int:
+    """Plan a set-up, carry it out, or write it as a file; print it; return the exit code."""
+    if zone and (common.json or apply or format_name):
+        raise click.UsageError("--zone prints only the zone file: leave out --json, --apply and --as")
+    if format_name and (common.json or apply or route53):
+        raise click.UsageError("--as prints only the file: leave out --json, --apply and --route53")
     settings = _read_settings(common)
     given = {name: value for name, value in options.items() if value not in (None, False)}
     wanted = read_wanted(settings.ses.model_copy(update=given))
     key_file = settings.store_folder / "dkim" / f"{wanted.domain}.{wanted.dkim_selector}.pem"
+    if format_name:
+        print_lines(_write_file(wanted, key_file, format_name).rstrip("\n"))
+        return ExitCode.FINISHED
     result = asyncio.run(_work(wanted, key_file, apply=apply, route53=route53))
     if zone:
         print_lines(write_zone_file(result).rstrip("\n"))
@@ -47,6 +55,19 @@ def _read_settings(common: Common) -> Settings:
         if common.workspace is not None:
             raise
         return load_settings(Path.cwd(), store=common.store, ledger=common.ledger)
+
+
+def _write_file(wanted: WantedState, key_file: Path, format_name: str) -> str:
+    """Write the wanted state as a file of Terraform or CloudFormation; the account is not asked."""
+    if wanted.dkim_selector:
+        raise ConfigurationError(
+            "a DKIM key of your own cannot be written as a file: everyone who reads the file could sign as you",
+            where="--dkim-selector, or [ses] dkim_selector",
+            remedy="leave it out for Easy DKIM, or run the set-up with --apply",
+        )
+    if format_name == "terraform":
+        return terraform.write_configuration(list_resources(wanted, terraform.PLACE, key_file))
+    return cloudformation.write_template(list_resources(wanted, cloudformation.PLACE, key_file))
 
 
 async def _work(wanted: WantedState, key_file: Path, *, apply: bool, route53: bool) -> SetupResult:
