@@ -13,6 +13,7 @@ from engine.account.reputation.rates import RateSeries
 from engine.account.reputation.vdm import VdmFigures
 from engine.errors import escape_controls
 from engine.quantities import format_count
+from engine.report.dmarc_figures import DmarcPicture
 from engine.report.own_figures import OwnFigures, OwnReputation
 
 _BARS = "▁▂▃▄▅▆▇█"
@@ -30,11 +31,13 @@ class ReputationReport(Struct, frozen=True):
         ses: as SES sees the account.
         own: as the events of our runs show it; None where the ledger could not be read.
         own_problem: why not.
+        dmarc: what receivers report of mail in our name; None where the store could not be read.
     """
 
     ses: SesReputation
     own: OwnReputation | None
     own_problem: str = ""
+    dmarc: DmarcPicture | None = None
 
     @property
     def is_stopped(self) -> bool:
@@ -66,6 +69,7 @@ class ReputationReport(Struct, frozen=True):
             "suppressed": msgspec.to_builtins(ses.suppressed),
             "receivers": None if own is None else [one.to_json() for one in own.receivers],
             "runs": None if own is None else [one.to_json() for one in own.runs],
+            "dmarc": None if self.dmarc is None else self.dmarc.to_json(),
             "missing": msgspec.to_builtins(ses.missing),
         }
 
@@ -79,6 +83,8 @@ class ReputationReport(Struct, frozen=True):
         yield from map(escape_controls, self._list_vdm())
         yield from map(escape_controls, self._list_findings())
         yield from map(escape_controls, self._list_own())
+        if self.dmarc is not None:
+            yield from map(escape_controls, self.dmarc.to_lines())
         for part in ses.missing:
             yield escape_controls(f"not shown: {part.part}: {part.what}")
             yield escape_controls(f"   do: {part.remedy}")

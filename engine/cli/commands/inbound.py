@@ -14,6 +14,7 @@ from engine.feedback.events.certificates import fetch_certificate
 from engine.feedback.events.queue import choose_poll, open_sqs, pull
 from engine.feedback.events.signatures import SnsVerifier, own_account_topics
 from engine.feedback.inbound.authority import MailTrust, ReceivedMail, Unproven
+from engine.feedback.inbound.dmarc_rows import keep_report
 from engine.feedback.inbound.intake import REFUSED, InboundIntake, InboundTally, JudgedMail, judge
 from engine.feedback.inbound.mail_files import read_mails
 from engine.feedback.inbound.objects import ATTEMPTS, ByteBudget, ObjectReader
@@ -135,6 +136,7 @@ def _open_intake(workspace: Workspace, keys: tuple[bytes, ...]) -> InboundIntake
         signer=TokenSigner(keys) if keys else None,
         was_mailed=partial(find_mailed, workspace.ledger, workspace.store),
         is_forgotten=partial(is_forgotten, workspace),
+        keep_report=partial(keep_report, workspace.store),
         clock=workspace.clock,
     )
 

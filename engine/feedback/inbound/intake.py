@@ -15,6 +15,7 @@ from engine.addresses.parse import judge_addresses
 from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.clock import Clock
 from engine.feedback.inbound.authority import MailSender, MailTrust, ReceivedMail, Unproven, identify_sender
+from engine.feedback.inbound.dmarc_reports import DmarcReport
 from engine.feedback.inbound.mail import InboundMail, MailKind, read_mail
 from engine.feedback.unsubscribe.tokens import verify_token
 from engine.ledger.database import Ledger
@@ -76,7 +77,7 @@ def judge(received: ReceivedMail, trust: MailTrust) -> JudgedMail:
     """Read a mail and identify its sender; never raises, because an error in one mail must not stop others."""
     mail, sender = read_mail(received.raw), MailSender(None, Unproven.NO_RESULTS)
     try:
-        if mail.kind in (MailKind.UNSUBSCRIBE, MailKind.COMPLAINT):
+        if mail.kind in (MailKind.UNSUBSCRIBE, MailKind.COMPLAINT, MailKind.DMARC_REPORT):
             sender = identify_sender(received, trust)
     except Exception as error:  # noqa: BLE001 - as in `read_mail`
         mail = InboundMail(MailKind.BROKEN, reason=f"finding its sender fails: {type(error).__name__}")
@@ -92,6 +93,7 @@ class InboundIntake(Struct, frozen=True):
         was_mailed: returns the addresses that were mailed.
         is_forgotten: returns whether an address was erased with `mailrun forget`, which keeps it suppressed.
         clock: the time of new entries.
+        keep_report: keeps a DMARC report, and whether its sender is proven.
     """
 
     ledger: Ledger
@@ -99,6 +101,7 @@ class InboundIntake(Struct, frozen=True):
     was_mailed: WasMailed
     is_forgotten: Callable[[str], bool]
     clock: Clock
+    keep_report: Callable[[DmarcReport, bool], None]
     tally: InboundTally = field(default_factory=InboundTally)
 
     def record(self, mails: Iterable[JudgedMail]) -> dict[int, str]:
@@ -115,6 +118,8 @@ class InboundIntake(Struct, frozen=True):
             kind = mail.kind
             if kind is MailKind.BROKEN:
                 broken[number] = mail.reason
+            if mail.report is not None:
+                self.keep_report(mail.report, judged.sender.unproven is None)
             if kind in (MailKind.UNSUBSCRIBE, MailKind.COMPLAINT):
                 by_token = self._by_token(mail)
                 found += by_token

@@ -1,4 +1,4 @@
-"""The kind of an inbound mail: a delivery report, a complaint, an automatic answer, or an unsubscribe request.
+"""The kind of an inbound mail: a report of some kind, a complaint, an automatic answer, or an unsubscribe request.
 
 It is checked in this order (RFC 3464, RFC 5965, RFC 3834): most mail that machines write quotes the mail that it
 answers, with our unsubscribe link, and requests nothing. Some of it is a person's request anyway: a mail program
@@ -14,6 +14,7 @@ from itertools import product
 from msgspec import Struct
 
 from engine.feedback.inbound.address_lists import read_addresses
+from engine.feedback.inbound.dmarc_reports import DmarcReport, UnreadableReportError, find_report, read_report
 from engine.feedback.inbound.header_fields import UnreadableMailError, join_lines, read_fields, unfold
 from engine.feedback.inbound.mail_parts import MailPart, read_parts
 from engine.feedback.unsubscribe.tokens import MOST_TOKENS, find_tokens
@@ -56,6 +57,7 @@ class MailKind(StrEnum):
 
     DELIVERY_REPORT = "delivery_report"
     COMPLAINT = "complaint"  # a feedback report
+    DMARC_REPORT = "dmarc_report"  # what a receiver saw of mail in our name (RFC 7489 7.2)
     AUTOMATIC = "automatic"  # an automatic answer, a mailing list's mail, our own mail in a loop
     UNSUBSCRIBE = "unsubscribe"
     OTHER = "other"  # written by a person, for a person to read
@@ -72,6 +74,7 @@ class InboundMail(Struct, frozen=True):
             report names.
         message_id: its Message-ID.
         reason: why it is broken.
+        report: of a DMARC report, what it says.
     """
 
     kind: MailKind
@@ -79,6 +82,7 @@ class InboundMail(Struct, frozen=True):
     address: str | None = None
     message_id: str = ""
     reason: str = ""
+    report: DmarcReport | None = None
 
 
 def read_mail(raw: bytes) -> InboundMail:
@@ -89,7 +93,7 @@ def read_mail(raw: bytes) -> InboundMail:
     """
     try:
         return _read(read_parts(raw))
-    except UnreadableMailError as error:
+    except (UnreadableMailError, UnreadableReportError) as error:
         return InboundMail(MailKind.BROKEN, reason=str(error))
     except Exception as error:  # noqa: BLE001 - a bug must not stop other mails either
         return InboundMail(MailKind.BROKEN, reason=f"reading it fails: {type(error).__name__}")
@@ -102,6 +106,8 @@ def _read(mail: MailPart) -> InboundMail:
         return _read_complaint(mail, message_id)
     if report or any(part.content_type == "message/delivery-status" for part in mail.walk()):
         return InboundMail(MailKind.DELIVERY_REPORT, message_id=message_id)
+    if (aggregate := find_report(mail)) is not None:
+        return InboundMail(MailKind.DMARC_REPORT, message_id=message_id, report=read_report(aggregate))
     is_apple = mail.text_of("X-Apple-Unsubscribe").lower() == "true"
     if is_automatic(mail) and not is_apple and not _has_sole_token(mail):
         return InboundMail(MailKind.AUTOMATIC, message_id=message_id)

@@ -19,6 +19,7 @@ from engine.ledger.runs import Run
 from engine.run.ownership import find_other_owner, has_files
 from engine.run.prepare.replan import SHELVES
 from engine.run.retain.leftovers import finish_or_remove_staged, remove_old
+from engine.store.dmarc_reports import prune_dmarc_reports
 from engine.store.files import delete_tree
 from engine.store.history import prune_history
 from engine.store.insights import prune_insights
@@ -101,6 +102,7 @@ def prune(prunable: Prunable, ledger: Ledger, store: Store, clock: Clock) -> Pru
     finish_pruning(ledger, store)
     unfinished = finish_or_remove_staged(store, ledger, clock.now()) + store.remove_unfinished() + remove_abandoned()
     longest = clock.now() - timedelta(days=MOST_CAP_DAYS)
+    prune_dmarc_reports(store, prunable.before.date())
     prune_insights(store, clock.now())  # of no use any more, however long other data is kept
     return Pruned(
         events=prune_events(store, prunable.before.date()),

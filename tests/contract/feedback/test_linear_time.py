@@ -12,6 +12,7 @@ from contextlib import suppress
 from functools import partial
 from itertools import product
 from pathlib import Path
+from xml.sax.saxutils import escape
 
 import pytest
 from support.events import make_event, make_mail
@@ -25,6 +26,7 @@ from engine.feedback.events.files import read_file
 from engine.feedback.events.matching import make_frame
 from engine.feedback.events.signatures import SnsVerifier
 from engine.feedback.inbound.authority import MailTrust, ReceivedMail, SesReceipt
+from engine.feedback.inbound.dmarc_reports import UnreadableReportError, parse_report
 from engine.feedback.inbound.header_fields import MOST_FIELDS, UnreadableMailError
 from engine.feedback.inbound.intake import judge
 from engine.feedback.inbound.mail import MailKind, read_mail
@@ -107,6 +109,11 @@ def notify(text: str) -> None:
         open_notification(text, accept)
 
 
+def parse_dmarc(text: str) -> None:
+    with suppress(UnreadableReportError):
+        parse_report(text.encode("utf-8", "replace"))
+
+
 def verify(text: str) -> None:
     for name in ("TopicArn", "SigningCertURL", "Signature", "SignatureVersion"):
         given = {"TopicArn": TOPIC, "SigningCertURL": "https://x", "SignatureVersion": "1", name: text}
@@ -185,6 +192,10 @@ def ask_with_body(text: str) -> object:
     return ask(rawPath=f"/{SIGNER.sign('a@b.example', '')}", body=text, isBase64Encoded=True)
 
 
+DMARC = """<feedback><report_metadata><org_name>{}</org_name><report_id>{}</report_id></report_metadata>
+<policy_published><domain>{}</domain></policy_published><record>{}</record><record><row><source_ip>{}</source_ip>
+<count>1</count></row><auth_results><dkim><domain>{}</domain><result>pass</result></dkim></auth_results></record>
+</feedback>"""
 FORM, PARTS = "application/x-www-form-urlencoded", "multipart/form-data; boundary=x"
 COMPLAINT = REPORT.replace("{kind}", "feedback-report")
 FAILURE = REPORT.replace("{kind}", "delivery-status")
@@ -210,6 +221,11 @@ PARSERS: dict[str, Callable[[str], object]] = {
         "Authentication-Results", f"mx.b.example; dkim=pass header.d={text}; spf=pass smtp.mailfrom={text}"
     ),
     "a sender that is to be proven": partial(judge_mail, "From"),
+    "a DMARC report": parse_dmarc,
+    "the names in a DMARC report": lambda text: parse_dmarc(DMARC.replace("{}", escape(text))),
+    "the rows of a DMARC report": lambda text: parse_dmarc(
+        DMARC.replace("<record>{}</record>", f"<record>{escape(text[:9])}</record>" * len(text))
+    ),
     "charsets": decode_by_all,
     "an mbox": import_mbox,
     "a notification of a mail": notify,
@@ -313,6 +329,7 @@ def test_a_pattern_that_may_try_twice_is_found(pattern: str) -> None:
 # Modules whose parsers are above, and those that have none: a new module is put into one of the two.
 OUTSIDERS = {
     *("events.envelopes", "events.files", "events.matching", "events.records", "events.rules", "events.signatures"),
+    *("inbound.dmarc_reports",),
     *("inbound.address_lists", "inbound.authority", "inbound.encoded_words", "inbound.header_fields", "inbound.mail"),
     *("inbound.mail_files", "inbound.mail_parts", "inbound.notifications", "inbound.transfer_encodings"),
     *("unsubscribe.lambda_handler", "unsubscribe.pages", "unsubscribe.requests", "unsubscribe.tokens"),
@@ -325,6 +342,7 @@ OTHERS = {
     "events.message_ids": "frames of Polars, whose regular expressions are finite automata",
     "events.queue": "moves messages without reading them",
     "events.row_index": "as events.message_ids",
+    "inbound.dmarc_rows": "records what inbound.dmarc_reports has read",
     "inbound.intake": "records what inbound.mail has read",
     "inbound.objects": "reads bytes without looking into them",
     "inbound.pull": "hands messages to inbound.notifications",

@@ -10,16 +10,17 @@ from engine.cli.console import print_json, print_lines
 from engine.cli.opening import open_chosen
 from engine.clock import SystemClock
 from engine.errors import ExitCode, MailrunError
-from engine.report.own_figures import OwnReputation, read_own_figures
+from engine.report.dmarc_figures import summarize_dmarc
+from engine.report.own_figures import read_own_figures
 from engine.report.reputation_page import ReputationReport
+from engine.store.dmarc_reports import read_dmarc_reports
 
 
 @with_common
 def ses_reputation(common: Common, *, days: int) -> int:
     """Read the reputation; print it; return the exit code."""
     ses = asyncio.run(_read(days))
-    own, problem = _read_own(common, ses)
-    report = ReputationReport(ses, own, problem)
+    report = _add_own(common, ses)
     if common.json:
         print_json(report.to_json())
     else:
@@ -32,10 +33,13 @@ async def _read(days: int) -> SesReputation:
         return await read_reputation(services, days=days, clock=SystemClock())
 
 
-def _read_own(common: Common, ses: SesReputation) -> tuple[OwnReputation | None, str]:
-    """Read the figures of our own runs; where there is no workspace or ledger, return why."""
+def _add_own(common: Common, ses: SesReputation) -> ReputationReport:
+    """Add the figures of our own runs and of DMARC reports; where there is no workspace or ledger, say why."""
+    since = ses.at - timedelta(days=ses.days)
     try:
         with open_chosen(common) as workspace:
-            return read_own_figures(workspace.ledger, ses.at - timedelta(days=ses.days)), ""
+            own = read_own_figures(workspace.ledger, since)
+            dmarc = summarize_dmarc(read_dmarc_reports(workspace.store, since.date()))
+            return ReputationReport(ses, own, dmarc=dmarc)
     except MailrunError as error:
-        return None, f"{error.what}; {error.remedy}"
+        return ReputationReport(ses, None, f"{error.what}; {error.remedy}")

@@ -36,7 +36,9 @@ class Desk:
 
     def __init__(self, folder: Path, clock: VirtualClock) -> None:
         self.ledger = open_ledger(f"sqlite:///{folder / 'ledger.db'}")
-        self.intake = InboundIntake(self.ledger, SIGNER, lambda keys: set(keys) & MAILED, lambda _: False, clock)
+        self.intake = InboundIntake(
+            self.ledger, SIGNER, lambda keys: set(keys) & MAILED, lambda _: False, clock, lambda *_: None
+        )
 
     def take(
         self, text: str, receipt: SesReceipt | None = None, trust: MailTrust = TRUST, **how: bool

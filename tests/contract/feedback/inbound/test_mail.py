@@ -21,7 +21,9 @@ from engine.ledger.suppressed.suppressions import iterate_suppressions
 
 def intake(folder: Path, clock: VirtualClock, mailed: set[str], forgotten: set[str] = frozenset()) -> InboundIntake:  # type: ignore[assignment]
     ledger = open_ledger(f"sqlite:///{folder / 'ledger.db'}")
-    return InboundIntake(ledger, SIGNER, lambda keys: set(keys) & mailed, lambda key: key in forgotten, clock)
+    return InboundIntake(
+        ledger, SIGNER, lambda keys: set(keys) & mailed, lambda key: key in forgotten, clock, lambda *_: None
+    )
 
 
 PROVEN = SesReceipt("pass", "pass", "pass", "bounces@elsewhere.example")

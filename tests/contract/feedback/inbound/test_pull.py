@@ -88,7 +88,7 @@ class Pulling:
         self.ledger = open_ledger(f"sqlite:///{folder / 'ledger.db'}")
 
     def open(self, s3: FakeS3, *, buckets: tuple[str, ...] | None = ("ours",), **more: Any) -> InboundPull:
-        intake = InboundIntake(self.ledger, SIGNER, set, lambda _: False, self.clock)
+        intake = InboundIntake(self.ledger, SIGNER, set, lambda _: False, self.clock, lambda *_: None)
         reader = ObjectReader(buckets, lambda: s3, more.pop("budget", ByteBudget()))
         store = FolderStore(self.folder / "store")
         return InboundPull(intake, more.pop("trust", MailTrust()), lambda _: None, reader, store, **more)

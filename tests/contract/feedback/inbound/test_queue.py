@@ -46,7 +46,7 @@ async def test_mails_are_read_from_the_bucket_and_a_missing_one_set_aside(
             queues.send_message(QueueUrl=queue, MessageBody=name(key))
         queues.send_message(QueueUrl=queue, MessageBody=name("in/0", "theirs"))
         ledger = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
-        intake = InboundIntake(ledger, None, set, lambda _: False, clock)
+        intake = InboundIntake(ledger, None, set, lambda _: False, clock, lambda *_: None)
         with closing(ObjectReader([s3.BUCKET], open_s3, budget)) as reader:
             desk = InboundPull(
                 intake, MailTrust("amazonses.com"), lambda _: None, reader, FolderStore(tmp_path / "store")
