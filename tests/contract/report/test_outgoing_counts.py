@@ -10,6 +10,7 @@ from support.events import make_event, make_mail
 from support.feedback import NEXT_RUN, NOW, PEOPLE, RUN, Desk, open_desk
 
 from engine.feedback.events.event_files import EVENTS
+from engine.feedback.events.files import read_file
 from engine.report.outgoing_addresses import OutgoingAddress, describe_outgoing
 from engine.report.outgoing_counts import count_outgoing
 
@@ -83,3 +84,16 @@ def test_describe_outgoing_aligns_a_line_for_each_address() -> None:
     lines = describe_outgoing(EXPECTED)
     assert [line.split()[0] for line in lines] == ["outgoing", FIRST, SECOND, "unknown"]
     assert len({len(line) for line in lines}) == 1
+
+
+@pytest.mark.parametrize("dropped", [(), ("outgoing_ip",), ("outgoing_ip", "sent_to")])
+def test_stored_events_of_every_version_can_be_imported_again(tmp_path: Path, dropped: tuple[str, ...]) -> None:
+    with open_desk(tmp_path) as desk:
+        desk.take([make_own("Delivery", 1, FIRST)])
+        (file,) = (tmp_path / "store" / EVENTS).rglob("day=*/*.parquet")
+        pl.read_parquet(file).drop(dropped).write_parquet(tmp_path / "kept.parquet")
+        (read,) = [opened for batch in read_file(tmp_path / "kept.parquet", "kept", print) for opened in batch]
+        assert isinstance(read, list)
+        (event,) = read
+        assert event.outgoing_ip == (None if dropped else FIRST)
+        assert (event.kind, event.row) == ("Delivery", 1)
