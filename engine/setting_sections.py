@@ -246,7 +246,9 @@ class DnsSettings(BaseModel):
 
     nameservers: tuple[str, ...] = Field(
         default=(),
-        description="name servers, as IP or IP:PORT (IPv6: [IP]:PORT), tried in order. Default: the system's",
+        description=(
+            "name servers that sender checks ask, as IP or IP:PORT (IPv6: [IP]:PORT), in order. Default: the system's"
+        ),
     )
 
     @field_validator("nameservers", mode="before")

@@ -29,7 +29,7 @@ _NO_ACCOUNT = (
     botocore.exceptions.NoCredentialsError,
     botocore.exceptions.NoRegionError,
 )
-_VERIFY_MESSAGE = OnDemand("engine.cli.commands.ses_verify_message:verify_message")  # dkimpy is for messages alone
+_VERIFY_MESSAGE = OnDemand("engine.cli.commands.ses.verify_message:verify_message")  # dkimpy is for messages alone
 
 
 class _Verified(Struct, frozen=True):
