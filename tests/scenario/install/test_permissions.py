@@ -200,7 +200,7 @@ def test_policies_name_a_resource_wherever_aws_lets_them():
         "ses:PutSuppressedDestination", "ses:DeleteSuppressedDestination", "ses:CreateImportJob",
         *(f"ses:{name}" for name in POOL_OPERATIONS), "ses:ListConfigurationSets", *RECEIPT_ACTIONS,
         "sns:GetSubscriptionAttributes", "sns:SetSubscriptionAttributes", "route53:ListHostedZones",
-        "ses:GetEmailAddressInsights",
+        "ses:GetEmailAddressInsights", "ses:ListMultiRegionEndpoints", "ses:GetTenant", "ses:ListTenantResources",
         "ses:BatchGetMetricData", "ses:ListRecommendations", "ses:ListReputationEntities", "cloudwatch:GetMetricData",
         "cloudwatch:ListMetrics",
     }  # fmt: skip
@@ -317,6 +317,17 @@ def set_up(step: Callable[..., None], moto: str) -> None:
         )  # fmt: skip
 
 
+def create_tenant(world: World) -> str:
+    """Create a tenant that may send, and a multi-region endpoint; return the id of the endpoint."""
+    with open_ses(world.server) as ses:
+        ses.create_tenant(TenantName="shop")
+        for name in ("identity/acme.example", "configuration-set/marketing"):
+            ses.create_tenant_resource_association(TenantName="shop", ResourceArn=f"arn:aws:ses:{ACCOUNT}:{name}")
+        routes = {"RoutesDetails": [{"Region": "eu-west-1"}]}
+        made: str = ses.create_multi_region_endpoint(EndpointName="news", Details=routes)["EndpointId"]
+    return made
+
+
 def run_steps(  # noqa: PLR0915 - a line for each step
     world: World, moto: str, folder: Path
 ) -> list[tuple[str, str, str, dict[str, Any]]]:
@@ -332,6 +343,10 @@ def run_steps(  # noqa: PLR0915 - a line for each step
     (world.folder / "campaigns" / "new").mkdir(exist_ok=True)
     world.write("campaigns/new/campaign.toml", f'{text}\n[audience.checks]\ninsights = "warn"\ninsights_budget = 1\n')
     world.write("campaigns/new/body.txt.j2", "Dear {{ first_name }}\n")
+    reach = f'configuration_set = "marketing"\ntenant = "shop"\nendpoint_id = "{create_tenant(world)}"'
+    (world.folder / "campaigns" / "reach").mkdir(exist_ok=True)
+    world.write("campaigns/reach/campaign.toml", f"{text}\n[delivery]\n{reach}\n")
+    world.write("campaigns/reach/body.txt.j2", "Dear {{ first_name }}\n")
     with closing(open_sqs(moto)) as sqs:
         inbound = sqs.create_queue(QueueName="mailrun-inbound")["QueueUrl"]
         received = {
@@ -367,6 +382,8 @@ def run_steps(  # noqa: PLR0915 - a line for each step
     step("sender", "launch", "hello", "--key", "test", "--json", "--yes", AWS_ENDPOINT_URL_CLOUDWATCH=cloudwatch)
     step("sender", "launch", "bulk", "--key", "test", "--json", "--yes")
     step("sender", "launch", "new", "--key", "test", "--json", "--yes")
+    step("sender", "launch", "reach", "--key", "test", "--json", "--yes")
+    step("checker", "check", "reach", "--json", codes=(0, 3))
     step("checker", "plan", "new", "--json")
     step("checker", "check", "hello", "--json", codes=(0, 3))
     step("checker", "status", "hello/test", "--json")
