@@ -8,11 +8,11 @@ import click
 
 from engine.account.services import AwsServices, open_services
 from engine.account.setup import cloudformation, terraform
-from engine.account.setup.composition import find_place, list_resources
-from engine.account.setup.overall import Setup, SetupResult
 from engine.account.setup.resource import SetupStep
 from engine.account.setup.wanted import WantedState
-from engine.account.setup.wanted_reading import read_wanted
+from engine.account.setup.whole.composition import find_place, list_resources
+from engine.account.setup.whole.overall import Setup, SetupResult
+from engine.account.setup.whole.wanted_reading import read_wanted
 from engine.cli.commands.ses.setup_output import describe_progress, describe_result, to_json, write_zone_file
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines

@@ -5,10 +5,10 @@ from typing import Any
 
 import msgspec
 
-from engine.account.setup.dns_records import DnsRecord, write_zone
-from engine.account.setup.hosted_zones import Presence, RecordState
-from engine.account.setup.overall import SetupResult
+from engine.account.setup.dns.dns_records import DnsRecord, write_zone
+from engine.account.setup.dns.hosted_zones import Presence, RecordState
 from engine.account.setup.resource import Action, SetupStep
+from engine.account.setup.whole.overall import SetupResult
 from engine.errors import escape_controls
 
 _DONE = {Action.CREATE: "created", Action.CHANGE: "changed", Action.KEEP: "as it is"}

@@ -21,12 +21,12 @@ from support.clock import VirtualClock
 from support.credentials import CREDENTIALS, bearer
 
 from engine.account.services import AwsServices, open_services
-from engine.account.setup.composition import find_place, list_resources
-from engine.account.setup.configuration_set import ConfigurationSetResource
-from engine.account.setup.hosted_zones import Presence
-from engine.account.setup.identity import IdentityResource
-from engine.account.setup.overall import Setup, SetupResult
+from engine.account.setup.dns.hosted_zones import Presence
+from engine.account.setup.sending.configuration_set import ConfigurationSetResource
+from engine.account.setup.sending.identity import IdentityResource
 from engine.account.setup.wanted import EventsService, TlsPolicy, WantedState
+from engine.account.setup.whole.composition import find_place, list_resources
+from engine.account.setup.whole.overall import Setup, SetupResult
 from engine.errors import ConfigurationError, MailrunError
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
 from engine.sandbox.server import SandboxSettings

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from engine.account.setup import configuration_set, identity, mail_from
+from engine.account.setup.sending import configuration_set, identity, mail_from
 from engine.account.setup.wanted import TlsPolicy, WantedState
 
 WANTED = WantedState(domain="acme.example", mail_from="bounce.acme.example")

@@ -6,8 +6,8 @@ import dns.rdatatype
 import dns.zone
 import pytest
 
-from engine.account.setup.dns_records import DnsRecord, list_records, write_zone
-from engine.account.setup.hosted_zones import HostedZone, Presence, compare_record, find_zone
+from engine.account.setup.dns.dns_records import DnsRecord, list_records, write_zone
+from engine.account.setup.dns.hosted_zones import HostedZone, Presence, compare_record, find_zone
 from engine.account.setup.wanted import WantedState
 
 WANTED = WantedState(

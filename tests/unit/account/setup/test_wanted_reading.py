@@ -3,7 +3,7 @@
 import pytest
 
 from engine.account.setup.wanted import EventsService, TlsPolicy
-from engine.account.setup.wanted_reading import read_wanted
+from engine.account.setup.whole.wanted_reading import read_wanted
 from engine.errors import ConfigurationError, UsageError
 from engine.setting_sections import SesSettings
 

@@ -5,15 +5,15 @@ from pathlib import Path
 
 from engine.account.services import AwsServices
 from engine.account.setup.buckets import Bucket
-from engine.account.setup.configuration_set import ConfigurationSetResource
 from engine.account.setup.event_bridge import list_event_bridge_resources
 from engine.account.setup.events_queue import list_queue_resources
 from engine.account.setup.firehose import list_firehose_resources
-from engine.account.setup.identity import IdentityResource
 from engine.account.setup.inbound import list_inbound_resources
-from engine.account.setup.mail_from import MailFromResource
 from engine.account.setup.queues import Queue
 from engine.account.setup.resource import Place, Resource
+from engine.account.setup.sending.configuration_set import ConfigurationSetResource
+from engine.account.setup.sending.identity import IdentityResource
+from engine.account.setup.sending.mail_from import MailFromResource
 from engine.account.setup.wanted import EventsService, WantedState
 
 

@@ -11,10 +11,10 @@ from typing import Any
 from msgspec import Struct
 
 from engine.account.services import AwsServices
-from engine.account.setup.changes import Change, create, describe_change, describe_step, make_changes
-from engine.account.setup.dkim_key import OwnDkimKey, find_key, make_key
 from engine.account.setup.existing import find
 from engine.account.setup.resource import Action, SetupStep
+from engine.account.setup.sending.changes import Change, create, describe_change, describe_step, make_changes
+from engine.account.setup.sending.dkim_key import OwnDkimKey, find_key, make_key
 from engine.account.setup.wanted import WantedState
 
 KEY_LENGTH = "RSA_2048_BIT"

@@ -11,7 +11,7 @@ from typing import Any
 from msgspec import Struct
 
 from engine.account.services import AwsServices
-from engine.account.setup.dns_records import DnsRecord
+from engine.account.setup.dns.dns_records import DnsRecord
 
 _PAGE = "100"  # zones or record sets a call
 _MOST_ZONES = 10_000

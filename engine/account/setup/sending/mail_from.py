@@ -9,9 +9,9 @@ from typing import Any
 from msgspec import Struct
 
 from engine.account.services import AwsServices
-from engine.account.setup.changes import Change, describe_change, describe_step, make_changes
-from engine.account.setup.identity import read_identity
 from engine.account.setup.resource import Action, SetupStep
+from engine.account.setup.sending.changes import Change, describe_change, describe_step, make_changes
+from engine.account.setup.sending.identity import read_identity
 from engine.account.setup.wanted import WantedState
 
 

@@ -7,14 +7,14 @@ from msgspec import Struct
 from msgspec.structs import replace
 
 from engine.account.services import AwsServices
-from engine.account.setup.carry_out import apply_all, compare_all
-from engine.account.setup.composition import list_notes
-from engine.account.setup.dkim_key import find_key
-from engine.account.setup.dns_records import DnsRecord, list_records
-from engine.account.setup.hosted_zones import Presence, RecordState, create_records, look_up_records
-from engine.account.setup.identity import read_identity
+from engine.account.setup.dns.dns_records import DnsRecord, list_records
+from engine.account.setup.dns.hosted_zones import Presence, RecordState, create_records, look_up_records
 from engine.account.setup.resource import Resource, SetupStep
+from engine.account.setup.sending.dkim_key import find_key
+from engine.account.setup.sending.identity import read_identity
 from engine.account.setup.wanted import WantedState
+from engine.account.setup.whole.carry_out import apply_all, compare_all
+from engine.account.setup.whole.composition import list_notes
 
 
 class SetupResult(Struct, frozen=True, kw_only=True):

@@ -1,0 +1,1 @@
+"""A set-up as a whole: read, composed, planned and carried out."""
