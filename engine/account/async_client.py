@@ -58,10 +58,13 @@ async def open_client(config: AioConfig, endpoint: Endpoint | None = None) -> As
 
 
 @asynccontextmanager
-async def open_sends(endpoint: Endpoint | None) -> AsyncIterator[tuple[Any, SpacedCredentials | None]]:
+async def open_sends(
+    endpoint: Endpoint | None, region: str | None = None
+) -> AsyncIterator[tuple[Any, SpacedCredentials | None]]:
     """Open a client for sends, which never repeats one, with the credentials that it uses; see open_client."""
     session = AioSession()
-    async with open_aws_client(session, "sesv2", SENDS, endpoint) as client:
+    named = {"region_name": region} if region is not None and endpoint is None else {}
+    async with open_aws_client(session, "sesv2", SENDS, endpoint, **named) as client:
         with translate_aws_errors("SES"):
             if endpoint is None:
                 found = await session.get_credentials()

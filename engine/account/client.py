@@ -113,26 +113,29 @@ class Endpoint:
 
 
 @asynccontextmanager
-async def open_account(endpoint: Endpoint | None = None) -> AsyncIterator[OpenAccount]:
+async def open_account(endpoint: Endpoint | None = None, *, region: str | None = None) -> AsyncIterator[OpenAccount]:
     """Open the account.
 
     Region, credentials, profile, endpoint (`AWS_ENDPOINT_URL_SESV2`), proxies and CA bundle are what botocore resolves.
 
     Args:
         endpoint: replaces what botocore resolves.
+        region: replaces the one that botocore resolves, or that of the endpoint.
 
     Raises:
         ConfigurationError: no region, partial credentials, or a profile that does not exist.
     """
+    if endpoint is not None and region is not None:
+        endpoint = Endpoint(endpoint.url, region, endpoint.access_key_id, endpoint.secret_access_key)
     async with AsyncExitStack() as stack:
         calls = stack.enter_context(closing(DaemonThread("account")))
         with translate_aws_errors("SES"):
-            client, found = await calls.run(partial(_open, endpoint))
+            client, found = await calls.run(partial(_open, endpoint, region))
         stack.callback(client.close)
         renewals = stack.enter_context(closing(DaemonThread("credentials")))
 
         async def open_send_client() -> tuple[Any, Any]:
-            opened: tuple[Any, Any] = await stack.enter_async_context(open_sends(endpoint))
+            opened: tuple[Any, Any] = await stack.enter_async_context(open_sends(endpoint, region))
             return opened
 
         http = client._endpoint.http_session  # noqa: SLF001 - botocore publishes its proxy and CA bundle nowhere else
@@ -147,12 +150,12 @@ async def open_account(endpoint: Endpoint | None = None) -> AsyncIterator[OpenAc
         )
 
 
-def _open(endpoint: Endpoint | None) -> tuple[Any, Any]:
+def _open(endpoint: Endpoint | None, region: str | None) -> tuple[Any, Any]:
     """Make botocore's client, and find the credentials."""
     session = make_session()
     with refuse_bad_endpoint("sesv2"):
         if endpoint is None:
-            return session.create_client("sesv2", config=CONTROL_PLANE), session.get_credentials()
+            return session.create_client("sesv2", region, config=CONTROL_PLANE), session.get_credentials()
         config, given = CONTROL_PLANE.merge(NO_PROXIES), give_endpoint(endpoint)
         keys = Credentials(endpoint.access_key_id, endpoint.secret_access_key)
         return session.create_client("sesv2", config=config, **given), keys

@@ -159,7 +159,7 @@ def change_transport(spec: CampaignSpec, transport: str | None) -> CampaignSpec:
         return spec
     document = spec.delivery.model_dump() | {"transport": transport}
     if transport == "outbox":
-        document["pool"] = None  # nothing is sent from it
+        document |= {"pool": None, "regions": ()}  # nothing is sent from them
     elif transport == "smtp" and spec.delivery.pool is not None:
         raise UsageError(
             f'the transport smtp does not work with pool = "{spec.delivery.pool}"',
@@ -173,7 +173,7 @@ def change_transport(spec: CampaignSpec, transport: str | None) -> CampaignSpec:
         raise UsageError(
             f"the transport {transport} does not work with {setting}",
             where="--transport",
-            remedy="use ses, smtp or outbox; only ses has bulk calls, multi-region endpoints and tracking by campaign",
+            remedy="use ses, smtp or outbox; only ses has bulk calls, regions and tracking by campaign",
         ) from None
 
 

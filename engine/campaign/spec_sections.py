@@ -106,6 +106,9 @@ class UnsubscribeSpec(Section):
         return self
 
 
+RegionName = Annotated[str, Field(pattern=r"^[a-z]{2}(-[a-z]+)+-[0-9]{1,2}$")]
+
+
 class DeliverySpec(Section):
     """`[delivery]`: how messages are sent."""
 
@@ -139,6 +142,9 @@ class DeliverySpec(Section):
         default=None,
         pattern=r"^[A-Za-z0-9_-]{1,64}$",
         description="pool of IP addresses that the campaign must be sent from; a launch from another one is refused",
+    )
+    regions: Annotated[tuple[RegionName, ...], Field(strict=False, max_length=16)] = Field(
+        default=(), description="AWS regions that the run sends through at once. Default: the region of AWS's settings"
     )
     rate_share: float = Field(
         default=1.0, gt=0, le=1, description="share of the account's send rate that the run may use"
@@ -189,10 +195,24 @@ class DeliverySpec(Section):
             return 'call = "bulk"'
         if self.endpoint_id is not None:
             return f'endpoint_id = "{self.endpoint_id}"'
+        if self.regions:
+            return "regions"
         for key, value in (("open_tracking", self.open_tracking), ("click_tracking", self.click_tracking)):
             if value is not None:
                 return f"{key} = {str(value).lower()}"
         return None
+
+    @model_validator(mode="after")
+    def _check_regions(self) -> "DeliverySpec":
+        if len(set(self.regions)) < len(self.regions):
+            raise ValueError("names a region twice in regions", "name each region once")
+        if self.regions and self.transport != "ses":
+            raise ValueError(
+                f'sets regions with transport = "{self.transport}"', 'use transport = "ses", or remove regions'
+            )
+        if self.regions and self.endpoint_id is not None:
+            raise ValueError("sets both regions and endpoint_id", "remove one of them: each is for several regions")
+        return self
 
     @model_validator(mode="after")
     def _some_settings_need_the_api(self) -> "DeliverySpec":

@@ -1,6 +1,6 @@
 """Prints runs: tables and plain sentences."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from engine.cli.advice import advise_on_in_doubt, advise_on_workers
@@ -48,13 +48,23 @@ def format_canary(canary: Mapping[str, Any]) -> str:
     return f"canary: the first {canary['recipients']:,} {stage}; {results}"
 
 
-def format_vitals(vitals: Mapping[str, float]) -> str:
+def format_vitals(vitals: Mapping[str, Any]) -> str:
     """Write the figures that a worker has recorded."""
+    worker = f"worker in {vitals['region']}" if "region" in vitals else "worker"
     return (
-        f"worker: at most {format_number(vitals['rate_limit'])} recipients a second, {vitals['in_flight']:,.0f}"
+        f"{worker}: at most {format_number(vitals['rate_limit'])} recipients a second, {vitals['in_flight']:,.0f}"
         f" of {vitals['concurrency']:,.0f} calls in flight, {vitals['latency_ms']:,.0f} ms a call, event loop late by"
         f" {vitals['lag_p99_ms']:,.1f} ms (p99), {format_count(round(vitals['throttles']), 'throttle')}"
     )
+
+
+def format_regions_away(vitals: Sequence[Mapping[str, Any]]) -> Iterator[str]:
+    """Write why regions of a run do not send now, as their processes' other workers have recorded it."""
+    away: dict[str, str] = {}
+    for each in vitals:
+        away |= each.get("regions_away", {})
+    sending = {each.get("region") for each in vitals}
+    return (f"not sending: {reason}" for region, reason in sorted(away.items()) if region not in sending)
 
 
 def format_seconds(seconds: float) -> str:

@@ -92,6 +92,7 @@ class Dispatcher(Struct, frozen=True, kw_only=True):
         jitter: draws from 0 to 1, to spread retries.
         resend_in_doubt: the campaign's `in_doubt = "resend"`: messages in doubt are sent again, and may arrive twice.
         wait_for_quota: the campaign's `at_quota = "wait"`.
+        leaves_at_quota: another region goes on when this one's quota is used up, so that none waits.
     """
 
     transport: Transport
@@ -103,6 +104,7 @@ class Dispatcher(Struct, frozen=True, kw_only=True):
     jitter: Callable[[], float]
     resend_in_doubt: bool = False
     wait_for_quota: bool = False
+    leaves_at_quota: Callable[[], bool] = lambda: False
     outage: Outage = field(default_factory=Outage)
     _handing_over: asyncio.Lock = field(default_factory=asyncio.Lock)
 
@@ -293,7 +295,7 @@ class Dispatcher(Struct, frozen=True, kw_only=True):
     def _find_policy(self, meaning: ReplyMeaning) -> RetryPolicy | None:
         if meaning is ReplyMeaning.IN_DOUBT and self.resend_in_doubt:
             return POLICIES[ReplyMeaning.RETRY]
-        if meaning is ReplyMeaning.QUOTA and not self.wait_for_quota:
+        if meaning is ReplyMeaning.QUOTA and (not self.wait_for_quota or self.leaves_at_quota()):
             return None
         return POLICIES.get(meaning)
 

@@ -1,13 +1,13 @@
 """Where a run's messages go: its transport, and the account whose limits apply."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct, field
 
-from engine.account.client import CONNECTIONS, Endpoint, OpenAccount, open_account
+from engine.account.client import CONNECTIONS, Endpoint, OpenAccount, is_of_aws, open_account
 from engine.account.quota import AccountQuota, read_quota
 from engine.account.unknown_operation import UnknownOperationError
 from engine.campaign.message import Envelope
@@ -43,6 +43,7 @@ class Outbound(Struct, frozen=True, kw_only=True):
         spec: the campaign's.
         endpoint: where messages go, for people.
         account: names the account whose rate is shared.
+        region: one of the campaign's `regions`; empty where it has none.
         ses: the SES account; None where messages go elsewhere.
         server: the SMTP server; None for other transports.
         given_warnings: warnings that were logged, each once.
@@ -53,6 +54,7 @@ class Outbound(Struct, frozen=True, kw_only=True):
     account: str
     ses: OpenAccount | None
     server: "SmtpServer | None" = None
+    region: str = ""
     given_warnings: list[str] = field(default_factory=list)
 
     @property
@@ -137,7 +139,19 @@ class Outbound(Struct, frozen=True, kw_only=True):
 async def open_outbound(
     spec: CampaignSpec, settings: Settings, endpoint: Endpoint | None, run: str
 ) -> AsyncIterator[Outbound]:
-    """Open the account or server that a campaign names.
+    """Open the account or server that a campaign names; the first one, where it names several regions.
+
+    See open_outbounds.
+    """
+    async with _open_outbound(spec, settings, endpoint, run, next(iter(spec.delivery.regions), "")) as outbound:
+        yield outbound
+
+
+@asynccontextmanager
+async def open_outbounds(
+    spec: CampaignSpec, settings: Settings, endpoint: Endpoint | None, run: str
+) -> AsyncIterator[Sequence[Outbound]]:
+    """Open the account or server that a campaign names, or the account in each of its regions.
 
     Args:
         spec: the campaign's.
@@ -149,6 +163,27 @@ async def open_outbound(
         ConfigurationError: no region, no credentials, or credentials that SMTP does not accept.
         UsageError: the sandbox has no SMTP server, the outbox needs a folder, or SES's subscription management is set
             for a transport other than `ses`.
+    """
+    async with AsyncExitStack() as stack:
+        regions = spec.delivery.regions if spec.delivery.transport == "ses" else ()
+        yield [
+            await stack.enter_async_context(_open_outbound(spec, settings, endpoint, run, region))
+            for region in regions or ("",)
+        ]
+
+
+@asynccontextmanager
+async def _open_outbound(
+    spec: CampaignSpec, settings: Settings, endpoint: Endpoint | None, run: str, region: str
+) -> AsyncIterator[Outbound]:
+    """Open one of open_outbounds.
+
+    Args:
+        spec: the campaign's.
+        settings: as in open_outbounds.
+        endpoint: as in open_outbounds.
+        run: its name.
+        region: of the SES account; empty for the one that botocore resolves.
     """
     transport = spec.delivery.transport
     if transport != "ses" and spec.unsubscribe is not None and spec.unsubscribe.ses_contact_list is not None:
@@ -176,15 +211,25 @@ async def open_outbound(
             )
         yield Outbound(spec=spec, endpoint=server.url, account=server.url, ses=None, server=server)
         return
-    async with _open_account(endpoint, transport) as account:
+    async with _open_account(endpoint, transport, region or None) as account:
         url = account.control_plane.meta.endpoint_url
         server_of_ses = await _find_ses_server(account) if transport == "smtp" else None
         shown = url if server_of_ses is None else server_of_ses.url
-        yield Outbound(spec=spec, endpoint=shown, account=url, ses=account, server=server_of_ses)
+        name = name_account(account, region)
+        yield Outbound(spec=spec, endpoint=shown, account=name, ses=account, server=server_of_ses, region=region)
+
+
+def name_account(account: OpenAccount, region: str) -> str:
+    """Name the account whose rate is shared: the endpoint, with the region where all regions have the same.
+
+    A campaign without `regions` shares the rate with one that names its region.
+    """
+    client = account.control_plane
+    return f"{client.meta.endpoint_url} {region}" if region and not is_of_aws(client) else client.meta.endpoint_url
 
 
 @asynccontextmanager
-async def _open_account(endpoint: Endpoint | None, transport: str) -> AsyncIterator[OpenAccount]:
+async def _open_account(endpoint: Endpoint | None, transport: str, region: str | None) -> AsyncIterator[OpenAccount]:
     """Open the SES account.
 
     Raises:
@@ -192,7 +237,7 @@ async def _open_account(endpoint: Endpoint | None, transport: str) -> AsyncItera
     """
     async with AsyncExitStack() as stack:
         try:
-            account = await stack.enter_async_context(open_account(endpoint))
+            account = await stack.enter_async_context(open_account(endpoint, region=region))
         except ConfigurationError as error:
             if transport != "smtp":
                 raise

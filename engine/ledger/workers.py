@@ -11,6 +11,7 @@ import os
 import socket
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
+from typing import Any
 
 import orjson
 from msgspec import Struct, field
@@ -38,12 +39,14 @@ class HeartbeatReply(Struct, frozen=True):
         state: the run's.
         reason: why the run is paused or cancelled.
         workers_on_account: how many workers share the account's rate, at least one.
+        workers_of_campaign: how many share the campaign's own limits: those on any account that the run sends through.
         paused_by: the person who paused the run, whose workers wait; or the guard, whose workers end.
     """
 
     state: RunState
     reason: str | None
     workers_on_account: int
+    workers_of_campaign: int
     paused_by: str | None = None
 
 
@@ -57,13 +60,13 @@ class Liveness(Struct):
     seen: dict[str, tuple[int, float]] = field(default_factory=dict)
     _looked_at: float = float("-inf")
 
-    def list_live(self, tx: Connection, monotonic: float, *, account: str | None = None) -> set[str]:
+    def list_live(self, tx: Connection, monotonic: float, *, accounts: Collection[str] | None = None) -> set[str]:
         """Read the heartbeats of all workers and return the ids of those that are alive.
 
         Args:
             tx: any transaction.
             monotonic: this process's own clock, in seconds.
-            account: only those that send for this account.
+            accounts: only those that send for one of these.
         """
         table = worker_table.c
         rows = tx.execute(select(table.id, table.account, table.beats)).all()
@@ -78,7 +81,7 @@ class Liveness(Struct):
             row.id
             for row in rows
             if monotonic - self.seen[row.id][1] < SILENCE_SECONDS
-            and account in (None, row.account)
+            and (accounts is None or row.account in accounts)
             and not is_process_gone(row.id)
         }
 
@@ -135,10 +138,12 @@ def write_heartbeat(  # noqa: PLR0913 - a heartbeat has a worker, a run, an acco
     monotonic: float,
     liveness: Liveness,
     shares: bool = True,
+    accounts: Collection[str] = (),
 ) -> HeartbeatReply:
     """Record that a worker is alive; return the run's state and how many workers share the account's rate.
 
     A worker that has nothing to send now does not count for the account (`shares` False): the others get its share.
+    Of a run that sends through several regions, `accounts` has the accounts of all.
     """
     table, sends_for = worker_table.c, account if shares else ""
     values = {"heartbeat_at": now, "account": sends_for, "beats": table.beats + 1}
@@ -148,17 +153,18 @@ def write_heartbeat(  # noqa: PLR0913 - a heartbeat has a worker, a run, an acco
     columns = run_table.c
     of_run = select(columns.state, columns.reason, columns.paused_by).where(columns.name == run)
     state, reason, paused_by = tx.execute(of_run).one()
-    alive = liveness.list_live(tx, monotonic, account=account)
-    return HeartbeatReply(RunState(state), reason, max(1, len(alive)), paused_by)
+    alive = max(1, len(liveness.list_live(tx, monotonic, accounts={account})))
+    of_campaign = len(liveness.list_live(tx, monotonic, accounts=accounts)) if len(accounts) > 1 else alive
+    return HeartbeatReply(RunState(state), reason, alive, max(alive, of_campaign), paused_by)
 
 
-def write_vitals(tx: Connection, *, worker: str, vitals: Mapping[str, float]) -> None:
+def write_vitals(tx: Connection, *, worker: str, vitals: Mapping[str, Any]) -> None:
     """Record a worker's own figures for `status`: rate, calls in flight, latency."""
     document = orjson.dumps(vitals).decode()
     tx.execute(update(worker_table).where(worker_table.c.id == worker).values(vitals=document))
 
 
-def read_vitals(tx: Connection, run: str, now: datetime) -> list[dict[str, float]]:
+def read_vitals(tx: Connection, run: str, now: datetime) -> list[dict[str, Any]]:
     """Read the figures that a run's live workers recorded last, for display only."""
     live = list_live_workers(tx, run, now)
     recorded = select(worker_table.c.vitals).where(worker_table.c.id.in_(live), worker_table.c.vitals.is_not(None))

@@ -38,7 +38,7 @@ class Budget(Struct):
         name: for logs.
         allowance: this worker's part.
         reread: reads the whole again and sets the allowance.
-        at_end: why the run pauses where nothing is left; None where it waits instead.
+        at_end: why the run pauses where nothing is left; None, or a function that returns it, where it waits instead.
         stop: requested in that case.
         clock: monotonic time.
     """
@@ -46,7 +46,7 @@ class Budget(Struct):
     name: str
     allowance: Allowance
     reread: Callable[[], Awaitable[None]]
-    at_end: Callable[[], StopReason] | None
+    at_end: Callable[[], StopReason | None] | None
     stop: Stop
     clock: Clock
     _read_at: float = float("-inf")
@@ -65,14 +65,16 @@ class Budget(Struct):
 
     async def wait(self, recipients: int) -> None:
         """Read the budget again; if nothing is left, pause the run, or wait until part of it is free."""
-        if self.clock.monotonic() - self._read_at < LOOK_AGAIN_SECONDS and self.at_end is None:
+        waits = self.at_end is None or self.at_end() is None
+        if waits and self.clock.monotonic() - self._read_at < LOOK_AGAIN_SECONDS:
             await self.stop.wait(LOOK_AGAIN_SECONDS)
         await self.reread()
         self._read_at = self.clock.monotonic()
         if self.is_open(recipients):
             return
-        if self.at_end is not None:
-            self.stop.request(self.at_end())
+        reason = None if self.at_end is None else self.at_end()
+        if reason is not None:
+            self.stop.request(reason)
             return
         log.info("delivery.waiting", budget=self.name, note=f"{self.name} is used up: waiting until part of it is free")
 

@@ -39,6 +39,7 @@ class RateShare(Struct):
         spec: the campaign's own bounds.
         now: monotonic time of that reading.
         workers: how many share the account, this one included.
+        campaign_workers: how many share the campaign's own limits: those in all its regions.
         is_released: this worker leaves its part to the others, so its own count does not estimate theirs.
     """
 
@@ -46,6 +47,7 @@ class RateShare(Struct):
     spec: CampaignSpec
     now: float
     workers: int = 1
+    campaign_workers: int = 1
     is_released: bool = False
     others: OtherSenders = field(default_factory=OtherSenders)
     _left: float | None = None
@@ -53,6 +55,7 @@ class RateShare(Struct):
 
     def __post_init__(self) -> None:
         self._left = self.quota.left_24_hours
+        self.campaign_workers = max(self.workers, self.campaign_workers)
         self._recent.append((self.now, 0))
         self.others.observe(sent_24_hours=self.quota.sent_24_hours, own=0, now=self.now)
 
@@ -64,23 +67,30 @@ class RateShare(Struct):
     @property
     def ceiling(self) -> float:
         """Recipients a second for this worker."""
-        return self.divide(self.rate)
+        most = self.spec.delivery.max_rate
+        part = self.rate / self.workers
+        return part if most is None else min(part, self.divide(most))
 
     def divide(self, rate: float) -> float:
-        """Return this worker's part of a rate that all workers share."""
-        return rate / self.workers
+        """Return this worker's part of a limit of the campaign."""
+        return rate / self.campaign_workers
 
     @property
     def left_24_hours(self) -> float | None:
         """Recipients that this worker may still send to now; None is unlimited."""
         return None if self._left is None else self._left / self.workers
 
-    def share(self, workers: int) -> None:
+    def share(self, workers: int, campaign_workers: int | None = None) -> None:
         """Divide among more or fewer workers.
 
         What all of them send is estimated as this worker's count times their number: true only while that is the same.
+
+        Args:
+            workers: on the account.
+            campaign_workers: on all accounts of the campaign; None where it has one.
         """
         self.workers = workers
+        self.campaign_workers = workers if campaign_workers is None else campaign_workers
         self.others.forget()
 
     def release(self) -> None:

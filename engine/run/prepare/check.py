@@ -2,16 +2,17 @@
 
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from msgspec import Struct, field, to_builtins
 
 from engine.account.client import Endpoint
 from engine.account.pools.warmup_proposal import WarmupProposal
+from engine.account.quota import AccountQuota
 from engine.authentication.sender_rules import RuleRow, list_failures
 from engine.campaign.lint_findings import LintFindings, Severity
-from engine.delivery.outbound import open_outbound
-from engine.errors import ExitCode, MailrunError
+from engine.delivery.outbound import Outbound, open_outbounds
+from engine.errors import ExitCode, MailrunError, ServiceError
 from engine.progress import step
 from engine.run.manifest import Manifest
 from engine.run.prepare import preflight
@@ -22,9 +23,12 @@ from engine.run.prepare.pool_check import check_pool, find_proposal
 from engine.run.prepare.preview import make_job
 from engine.run.prepare.reach_check import check_reach
 from engine.run.prepare.rendered import Rendered
+from engine.run.prepare.routes import add_quotas, check_region
 from engine.run.prepare.run_forecast import RunForecast, forecast_run
 from engine.run.prepare.sender.sender_check import judge_sender
 from engine.settings import Settings
+
+T = TypeVar("T")
 
 
 class Checked(Struct):
@@ -115,32 +119,12 @@ async def _check_account(
     checked: Checked, request: PlanRequest, keys: tuple[bytes, ...], endpoint: Endpoint | None, settings: Settings
 ) -> None:
     spec = request.campaign.spec
-
-    async def keep_error(question: Awaitable[Any]) -> Any:
-        try:
-            return await question
-        except MailrunError as error:
-            checked.account_errors.append(error)
-            return None
-
     try:
-        async with open_outbound(spec, settings, endpoint, request.name) as outbound:
-            quota = await keep_error(preflight.check_account(outbound, spec.sender_address))
-            if quota is None and outbound.client is None:  # an own server: max_rate is known without the account
-                quota = await outbound.read_quota()
-            if quota is not None:
-                if outbound.client is not None:
-                    await keep_error(preflight.check_recipients(outbound.client, quota, checked.folder / "plan"))
-                checked.forecast = forecast_run(checked.manifest.accepted, spec.delivery, quota)
-            if outbound.client is not None and quota is not None and endpoint is None:  # the embedded sandbox has none
-                await keep_error(check_reach(outbound))
-                known = len(checked.account_errors)
-                pool = await keep_error(check_pool(outbound))
-                if len(checked.account_errors) == known:
-                    checked.warmup = await find_proposal(outbound, pool)
+        async with open_outbounds(spec, settings, endpoint, request.name) as outbounds:
+            quotas = [await _check_one(checked, outbound, endpoint) for outbound in outbounds]
             judging = judge_sender(
                 request.campaign,
-                outbound,
+                outbounds[0],
                 findings=checked.findings,
                 html_bytes=checked.sample.html_bytes_largest,
                 keys=keys,
@@ -150,6 +134,50 @@ async def _check_account(
                 now=request.created_at,
             )
             with step("checking the sender rules"):
-                checked.sender_rules = await keep_error(judging) or ()
+                checked.sender_rules = await _keep_error(checked, judging) or ()
     except MailrunError as error:
         checked.account_errors.append(error)
+        return
+    if known := [quota for quota in quotas if quota is not None]:
+        checked.forecast = forecast_run(checked.manifest.accepted, spec.delivery, add_quotas(known))
+
+
+async def _check_one(checked: Checked, outbound: Outbound, endpoint: Endpoint | None) -> AccountQuota | None:
+    """Check the account, or that of one region; return its limits, None where they are unknown."""
+    sender = outbound.spec.sender_address
+    if outbound.region:
+        quota = await _check_region(checked, outbound)
+    else:
+        quota = await _keep_error(checked, preflight.check_account(outbound, sender))
+        if quota is None and outbound.client is None:  # an own server: max_rate is known without the account
+            quota = await outbound.read_quota()
+    if quota is None or outbound.client is None:
+        return quota
+    await _keep_error(checked, preflight.check_recipients(outbound.client, quota, checked.folder / "plan"))
+    if endpoint is None:  # the embedded sandbox has no pools
+        await _keep_error(checked, check_reach(outbound))
+        known = len(checked.account_errors)
+        pool = await _keep_error(checked, check_pool(outbound))
+        if len(checked.account_errors) == known:
+            checked.warmup = checked.warmup or await find_proposal(outbound, pool)
+    return quota
+
+
+async def _check_region(checked: Checked, outbound: Outbound) -> AccountQuota | None:
+    """Check one of several regions: one that cannot be used now is an error here, and left out by a launch."""
+    route = await _keep_error(checked, check_region(outbound, outbound.spec.sender_address))
+    if route is None:
+        return None
+    if route.problem:
+        remedy = "a launch leaves this region out until it can send, while another region can"
+        checked.account_errors.append(ServiceError(route.problem, where=outbound.endpoint, remedy=remedy))
+    return route.quota
+
+
+async def _keep_error(checked: Checked, question: Awaitable[T]) -> T | None:
+    """Keep the error of a question to the account; return its answer, or None."""
+    try:
+        return await question
+    except MailrunError as error:
+        checked.account_errors.append(error)
+        return None

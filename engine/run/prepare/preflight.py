@@ -50,7 +50,7 @@ async def check_account(outbound: Outbound, sender_address: str) -> AccountQuota
     quota = await outbound.read_quota()
     refuse_if_stopped(quota)
     if outbound.client is not None:
-        await _check_sender(outbound, sender_address)
+        await check_sender(outbound, sender_address)
     if outbound.server is not None:
         await _check_server(outbound.server, sender_address)
     return quota
@@ -80,7 +80,7 @@ def is_local(host: str) -> bool:
         return host in ("", "localhost")
 
 
-async def _check_sender(outbound: Outbound, address: str) -> None:
+async def check_sender(outbound: Outbound, address: str) -> None:
     """Check that the account may send from an address; for a server other than SES, a failed check is only logged."""
     try:
         await refuse_if_unverified(outbound.client, address, "campaign.toml: from")

@@ -1,5 +1,6 @@
 """How long a run would take, and how much of the 24-hour quota."""
 
+import asyncio
 from typing import Any
 
 from msgspec import Struct
@@ -7,10 +8,11 @@ from msgspec import Struct
 from engine.account.client import Endpoint
 from engine.account.quota import AccountQuota
 from engine.campaign.spec_sections import DeliverySpec
-from engine.delivery.outbound import open_outbound
+from engine.delivery.outbound import Outbound, open_outbounds
 from engine.delivery.pacing.rate_share import find_rate
 from engine.errors import MailrunError
 from engine.run.prepare.planning import PlanRequest
+from engine.run.prepare.routes import add_quotas
 from engine.settings import Settings
 
 
@@ -45,10 +47,23 @@ class RunForecast(Struct, frozen=True):
 async def read_account_limits(
     request: PlanRequest, settings: Settings, endpoint: Endpoint | None
 ) -> AccountQuota | MailrunError:
-    """Read the limits of the account that the campaign would use; return the error where they are unknown."""
+    """Read the limits of the account that the campaign would use, of all its regions together.
+
+    Returns:
+        The limits, without regions of which they cannot be read; the error where they are unknown.
+    """
     try:
-        async with open_outbound(request.campaign.spec, settings, endpoint, request.name) as outbound:
-            return await outbound.read_quota()
+        async with open_outbounds(request.campaign.spec, settings, endpoint, request.name) as outbounds:
+            read = await asyncio.gather(*(_read_limits(outbound) for outbound in outbounds))
+    except MailrunError as error:
+        return error
+    known = [answer for answer in read if isinstance(answer, AccountQuota)]
+    return add_quotas(known) if known else read[0]
+
+
+async def _read_limits(outbound: Outbound) -> AccountQuota | MailrunError:
+    try:
+        return await outbound.read_quota()
     except MailrunError as error:
         return error
 

@@ -12,6 +12,7 @@ from engine.ledger.workers import HeartbeatReply, Liveness
 from engine.logs import get_logger
 from engine.run.guard.safeguards import SafeguardReading, Safeguards
 from engine.run.send.rates import Rates
+from engine.run.send.region import RegionPart
 from engine.stopping.stop import Stop, StopCause, StopReason
 
 SEEN_SECONDS = (
@@ -29,11 +30,13 @@ class WorkerIdentity(Struct, frozen=True):
         id: random.
         run: the name of the run that it sends for.
         account: names the account whose rate is shared: the endpoint.
+        region: its part in a run that is sent through several regions; None for any other.
     """
 
     id: str
     run: str
     account: str
+    region: RegionPart | None = None
 
 
 class Heartbeat(Struct, frozen=True, kw_only=True):
@@ -92,7 +95,7 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
         self._hold_if_shared()
 
     def _hold_if_shared(self) -> None:
-        if self.rates.rate_share.workers > 1:
+        if self.rates.rate_share.campaign_workers > 1:
             self.admission.hold(SEEN_SECONDS)
 
     async def _beat(self) -> None:
@@ -108,6 +111,7 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
                 monotonic=monotonic,
                 liveness=self.liveness,
                 shares=not self.rates.rate_share.is_released,
+                accounts=() if worker.region is None else worker.region.accounts,
             )
             return reply, self.safeguards.read(tx, now, monotonic)
 
@@ -115,8 +119,9 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
         self.admission.renew_share(monotonic, now.timestamp(), hold_seconds=SEEN_SECONDS)
         self._follow(reply)
         await self.safeguards.apply(reading, now)
-        if reply.workers_on_account != self.rates.rate_share.workers:
-            self.rates.divide(reply.workers_on_account)
+        known = self.rates.rate_share.workers, self.rates.rate_share.campaign_workers
+        if (reply.workers_on_account, reply.workers_of_campaign) != known:
+            self.rates.divide(reply.workers_on_account, reply.workers_of_campaign)
 
     def _follow(self, reply: HeartbeatReply) -> None:
         """Wait where a person paused the run; stop where it is over, or mailrun itself paused it."""
@@ -142,8 +147,11 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
         await self.recorder.transact(end)
 
     def _pause(self, tx: Connection, monotonic: float) -> None:
-        run, reason = self.worker.run, self.stop.reason
-        if reason is not None and reason.cause in (StopCause.PAUSED, StopCause.GUARDED):
+        run, reason, region = self.worker.run, self.stop.reason, self.worker.region
+        if region is not None and reason is not None and reason.cause is StopCause.PAUSED:  # the others continue
+            live = self.liveness.list_live(tx, monotonic)
+            runs.pause_run_if_abandoned(tx, run, worker=self.worker.id, live=live, reason=region.explain_pause())
+        elif reason is not None and reason.cause in (StopCause.PAUSED, StopCause.GUARDED):
             who = runs.GUARD if reason.cause is StopCause.GUARDED else None
             runs.pause_run(tx, run, reason.to_sentences(), paused_by=who)
         elif reason is None or reason.cause is not StopCause.OVER:

@@ -1,6 +1,6 @@
 """`mailrun launch`: resume a run or plan it, check the account, send, return the accounts."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from typing import Any
@@ -8,11 +8,10 @@ from typing import Any
 from msgspec import Struct
 
 from engine.account.client import find_account_id
-from engine.account.quota import AccountQuota
 from engine.campaign.lint_findings import Severity
 from engine.campaign.message import prepare_envelope
 from engine.campaign.spec import Campaign
-from engine.delivery.outbound import Outbound, open_outbound
+from engine.delivery.outbound import Outbound, open_outbounds
 from engine.delivery.pacing.budgets import describe_deadline
 from engine.delivery.pacing.forecast import Opening, forecast_sending
 from engine.delivery.pacing.rate_share import find_rate
@@ -32,8 +31,8 @@ from engine.run.prepare import content_check, planning, preflight
 from engine.run.prepare.audience_size import refuse_wrong_size
 from engine.run.prepare.changes import find_changes
 from engine.run.prepare.planning import PlanRequest, StagedRun
-from engine.run.prepare.preflight import check_account_or_wait
 from engine.run.prepare.rendering import RenderJob
+from engine.run.prepare.routes import Route, add_quotas, check_routes, name_region
 from engine.run.restored import refuse_if_ledger_is_behind
 from engine.run.send import registration
 from engine.run.send.context import SendContext
@@ -128,22 +127,44 @@ async def _launch(request: LaunchRequest, context: SendContext) -> Launched:
         frozen = open_run(known, context.store)
         campaign = load_frozen_campaign(frozen)
     _refuse_if_late(campaign, request.plan.created_at if frozen is None else frozen.manifest.created_at, context)
-    async with open_outbound(campaign.spec, context.settings, request.endpoint, request.plan.name) as outbound:
-        checked = check_account_or_wait(outbound, campaign.spec.sender_address)
+    async with open_outbounds(campaign.spec, context.settings, request.endpoint, request.plan.name) as outbounds:
+        checked = check_routes(outbounds, campaign.spec.sender_address)
         with step("checking the account"):
-            quota = await wait_unless_stopped(checked, context.stop, doing="the account was checked")
+            routes = await wait_unless_stopped(checked, context.stop, doing="the account was checked")
             if campaign.spec.delivery.pool is not None and request.endpoint is None:  # the embedded sandbox has none
-                await wait_unless_stopped(_check_pool(outbound), context.stop, doing="the pool was checked")
+                await wait_unless_stopped(_check_pools(routes), context.stop, doing="the pool was checked")
             if campaign.spec.delivery.has_reach and request.endpoint is None:  # in the embedded sandbox all exist
-                await wait_unless_stopped(_check_reach(outbound), context.stop, doing="the tenant was checked")
+                await wait_unless_stopped(_check_reaches(routes), context.stop, doing="the tenant was checked")
         if frozen is None:
-            frozen = await _plan_and_freeze(request, context, outbound, quota)
+            frozen = await _plan_and_freeze(request, context, routes)
         else:
-            _resume(request, frozen, outbound)
+            _resume(request, frozen, campaign)
         refuse_if_ledger_is_behind(context.ledger, frozen.run, context.store)
         if not context.stop.requested:
-            await send(context, request, frozen, quota, outbound)
+            await send(context, request, frozen, routes)
     return Launched(read_accounts(context, request.plan.name), sent_now=True)
+
+
+async def _check_pools(routes: Sequence[Route]) -> None:
+    """Check the pool of each account that is ready."""
+    await _check_each(routes, _check_pool)
+
+
+async def _check_reaches(routes: Sequence[Route]) -> None:
+    """Check the tenant of each account that is ready."""
+    await _check_each(routes, _check_reach)
+
+
+async def _check_each(routes: Sequence[Route], check: Callable[[Outbound], Awaitable[None]]) -> None:
+    """Check each account that is ready; the error of one of several regions names it."""
+    for route in routes:
+        if route.quota is not None:
+            try:
+                await check(route.outbound)
+            except MailrunError as error:
+                if not route.outbound.region:
+                    raise
+                raise name_region(error, route.outbound.region) from error
 
 
 def _refuse_if_in_doubt_was_settled(context: SendContext, run: Run) -> None:
@@ -207,9 +228,7 @@ def _refuse_second_run(request: LaunchRequest, context: SendContext) -> None:
             )
 
 
-async def _plan_and_freeze(
-    request: LaunchRequest, context: SendContext, outbound: Outbound, quota: AccountQuota
-) -> FrozenRun:
+async def _plan_and_freeze(request: LaunchRequest, context: SendContext, routes: Sequence[Route]) -> FrozenRun:
     """Plan a new run; it is registered only when the account may send it and the launch is confirmed."""
     prepare_envelope(request.plan.campaign)
     with context.store.stage(request.plan.name) as staging:
@@ -219,14 +238,15 @@ async def _plan_and_freeze(
         checked = run_in_daemon_thread(lambda: _check_content(request, staged), name="checking")
         with step("checking the content"):
             content = await wait_unless_stopped(checked, context.stop, doing="the content was checked")
-        if outbound.client is not None:
-            await preflight.check_recipients(outbound.client, quota, staged.folder / "plan")
-            await _check_sender(request, context, outbound, staged.manifest.accepted)
+        for route in routes:
+            if route.outbound.client is not None and route.quota is not None:
+                await preflight.check_recipients(route.outbound.client, route.quota, staged.folder / "plan")
+                await _check_sender(request, context, route.outbound, staged.manifest.accepted)
         for note in staged.manifest.notes:
             log.warning("plan.note", note=note)
-        if outbound.spec.warmup is not None:
+        if request.plan.campaign.spec.warmup is not None:
             await complete_facts_unless_stopped(context.ledger, context.store, context.stop)
-        forecast = _make_forecast(context, outbound, quota, staged.manifest, content)
+        forecast = _make_forecast(context, routes, staged.manifest, content)
         if not await wait_unless_stopped(request.confirm(forecast), context.stop, doing="waiting for an answer"):
             raise CancelledError
         with step("freezing the run"):
@@ -290,11 +310,11 @@ def _check_content(request: LaunchRequest, staged: StagedRun) -> _CheckedContent
 
 def _make_forecast(
     context: SendContext,
-    outbound: Outbound,
-    quota: AccountQuota,
+    routes: Sequence[Route],
     manifest: Manifest,
     content: _CheckedContent,
 ) -> Forecast:
+    outbound, quota = routes[0].outbound, add_quotas([route.quota for route in routes if route.quota is not None])
     delivery = outbound.spec.delivery
     rate = find_rate(quota.max_send_rate, delivery)
     now, window = context.clock.now(), outbound.spec.window
@@ -318,9 +338,11 @@ def _make_forecast(
         recipients=manifest.accepted,
         rate=rate,
         left_24_hours=quota.left_24_hours,
-        endpoint=outbound.endpoint,
+        endpoint=", ".join(dict.fromkeys(route.outbound.endpoint for route in routes)),
         text=text,
-        region="" if outbound.client is None else outbound.client.meta.region_name,
+        region=", ".join(
+            route.outbound.client.meta.region_name for route in routes if route.outbound.client is not None
+        ),
         sender=outbound.spec.sender,
         subject=content.subject,
         rows_read=manifest.rows_read,
@@ -353,9 +375,9 @@ def _refuse_if_late(campaign: Campaign, planned_at: datetime, context: SendConte
         )
 
 
-def _resume(request: LaunchRequest, frozen: FrozenRun, outbound: Outbound) -> None:
+def _resume(request: LaunchRequest, frozen: FrozenRun, campaign: Campaign) -> None:
     """Resume a run: send what was frozen, and report changes since then."""
-    name, requested, transport = frozen.run.name, request.plan.transport, outbound.spec.delivery.transport
+    name, requested, transport = frozen.run.name, request.plan.transport, campaign.spec.delivery.transport
     if requested not in (None, transport):
         raise UsageError(
             f"the run {name} uses the transport {transport}, and this launch uses {requested}",

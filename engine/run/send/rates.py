@@ -82,15 +82,15 @@ class Rates:
         if share.rate != known:
             log.info("rate.changed", rate=round(share.rate, 2), others=round(share.others.rate, 2))
 
-    def divide(self, workers: int) -> None:
-        """Divide rate, caps and the remaining quota among more or fewer workers."""
-        before = self.rate_share.workers
-        self.rate_share.share(workers)
+    def divide(self, workers: int, campaign_workers: int | None = None) -> None:
+        """Divide rate, caps and the remaining quota among more or fewer workers; see RateShare.share."""
+        before, campaign_before = self.rate_share.workers, self.rate_share.campaign_workers
+        self.rate_share.share(workers, campaign_workers)
         self._set_ceiling()
         for domain, rate in self._whole_caps.items():
             self.caps[domain].rate = self.rate_share.divide(rate)
         self.quota_left.scale(before / workers)
-        self.warmup.divide(before=before, workers=workers)
+        self.warmup.divide(before=campaign_before, workers=self.rate_share.campaign_workers)
         log.info("worker.shares", workers=workers, rate=round(self.rate_share.ceiling, 2))
 
     def release(self) -> None:

@@ -1,6 +1,7 @@
 """A worker's tuning: it measures the event loop, sets the concurrency, writes its vitals and adds processes."""
 
 import asyncio
+from typing import Any
 
 from msgspec import Struct
 from sqlalchemy import Connection
@@ -15,6 +16,7 @@ from engine.logs import get_logger
 from engine.run.guard.safeguards import Safeguards
 from engine.run.send.heartbeat import WorkerIdentity
 from engine.run.send.processes import WorkerProcesses
+from engine.run.send.region import RegionProcesses
 
 ADJUST_SECONDS = 0.5
 LAG_SECONDS = 0.05  # between two measurements of the event loop's lag
@@ -48,7 +50,7 @@ class Tuning(Struct, frozen=True, kw_only=True):
     slots: Slots
     safeguards: Safeguards
     recorder: Recorder
-    processes: WorkerProcesses
+    processes: WorkerProcesses | RegionProcesses
     clock: Clock
 
     async def adjust(self) -> None:
@@ -85,9 +87,9 @@ class Tuning(Struct, frozen=True, kw_only=True):
         work_left = free > 0 and (canary is None or canary.is_open)
         self.processes.add_if_needed(admitted=self.gate.admitted, rate=self.gate.pacer.limit, work_left=work_left)
 
-    def _measure(self) -> dict[str, float]:
-        failures = self.safeguards.failures
-        return {
+    def _measure(self) -> dict[str, Any]:
+        failures, region = self.safeguards.failures, self.worker.region
+        measured: dict[str, Any] = {
             "rate_limit": round(self.gate.pacer.limit, 2),
             "in_flight": self.slots.used,
             "concurrency": self.concurrency.target,
@@ -98,3 +100,6 @@ class Tuning(Struct, frozen=True, kw_only=True):
             "lost": failures.lost,
             "refused": failures.refused,
         }
+        if region is not None:
+            measured |= {"region": region.name, "regions_away": region.list_away()}
+        return measured

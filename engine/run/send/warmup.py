@@ -166,7 +166,7 @@ class WarmupShare(Struct, kw_only=True):
     def describe(self) -> StopReason:
         """Return the reason why the warm-up ends this run for today."""
         day = self._day
-        if day is not None and day.left is not None and day.left >= self.rate_share.workers:
+        if day is not None and day.left is not None and day.left >= self.rate_share.campaign_workers:
             text = (
                 f"a worker has used its part of day {day.number} of the warm-up: {day.left:,} of {day.cap:,} are left"
             )

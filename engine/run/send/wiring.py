@@ -47,6 +47,7 @@ from engine.run.send.open_lease import OpenLeases
 from engine.run.send.processes import WorkerProcesses
 from engine.run.send.rates import Rates
 from engine.run.send.recheck import Watchlist
+from engine.run.send.region import RegionPart, RegionProcesses
 from engine.run.send.results import ResultKeeper
 from engine.run.send.tuning import Tuning
 from engine.run.send.warmup import WarmupShare, make_warmup_reader
@@ -76,6 +77,7 @@ class SendJob(Struct, frozen=True, kw_only=True):
         count: receives an outcome and the number of recipients who got it.
         processes: further processes that send for the run.
         read_ses_rates: reads the account's rates as SES computes them; None where the run does not go to SES.
+        region: its part in a run that is sent through several regions; None for any other.
         worker_id: the worker's random identity.
     """
 
@@ -87,8 +89,9 @@ class SendJob(Struct, frozen=True, kw_only=True):
     transport: Transport
     renderer: Renderer
     count: Callable[[Outcome, int], None]
-    processes: WorkerProcesses
+    processes: WorkerProcesses | RegionProcesses
     read_ses_rates: ReadSesRates | None = None
+    region: RegionPart | None = None
     worker_id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
 
@@ -142,7 +145,7 @@ class _Crew(Struct, frozen=True):
 def _make_crew(context: SendContext, job: SendJob, recorder: Recorder, marks: Marks) -> _Crew:
     """Make the worker's parts, each with its dependencies."""
     clock, stop, spec, frozen = context.clock, context.stop, job.spec, job.frozen
-    identity = WorkerIdentity(job.worker_id, frozen.run.name, job.account)
+    identity = WorkerIdentity(job.worker_id, frozen.run.name, job.account, job.region)
     liveness, open_leases, admission = Liveness(), OpenLeases(), Admission(clock)
     rates = _make_rates(context, job, recorder, admission)
     safeguards = _make_safeguards(context, job, recorder, open_leases)
@@ -157,7 +160,8 @@ def _make_crew(context: SendContext, job: SendJob, recorder: Recorder, marks: Ma
         stop=stop,
     )
     gate = _make_gate(context, job, rates, heartbeat)
-    concurrency = Concurrency(min(find_most(), job.transport.most_calls))
+    connections = find_most() // (1 if job.region is None else job.region.regions)
+    concurrency = Concurrency(min(max(1, connections), job.transport.most_calls))
     slots = Slots(concurrency)
     results = ResultKeeper(recorder=recorder, guard=safeguards.failures, stop=stop, clock=clock, count=job.count)
     watchlist = _make_watchlist(context, job, recorder, rates.pacer)
@@ -249,7 +253,12 @@ def _make_safeguards(context: SendContext, job: SendJob, recorder: Recorder, ope
 
 def _make_gate(context: SendContext, job: SendJob, rates: Rates, heartbeat: Heartbeat) -> Gate:
     clock, stop = context.clock, context.stop
-    at_end = None if job.spec.delivery.at_quota == "wait" else lambda: QUOTA_USED_UP
+    waits, region = job.spec.delivery.at_quota == "wait", job.region
+
+    def end_at_quota() -> StopReason | None:
+        return None if waits and (region is None or region.is_last()) else QUOTA_USED_UP
+
+    at_end = None if waits and region is None else end_at_quota
     limits: list[SendLimit] = [
         _make_hours(job.spec, job.frozen.manifest.created_at, stop, clock),
         Budget("the 24-hour quota", rates.quota_left, rates.reread_quota, at_end, stop, clock),
@@ -282,6 +291,7 @@ def _make_dispatcher(
         jitter=draw_jitter,
         resend_in_doubt=job.spec.delivery.in_doubt == "resend",
         wait_for_quota=job.spec.delivery.at_quota == "wait",
+        leaves_at_quota=lambda: job.region is not None and not job.region.is_last(),
     )
 
 

@@ -2,20 +2,19 @@
 
 import asyncio
 import os
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
 from msgspec import Struct
 
 from engine.account.client import Endpoint, is_of_aws
-from engine.account.quota import AccountQuota
 from engine.campaign.content.compiled import compile_or_reuse
 from engine.campaign.message import prepare_envelope
 from engine.campaign.render import Renderer
 from engine.campaign.spec import Campaign, change_transport, load_campaign
 from engine.campaign.unsubscribe_tokens import TokenSigner
-from engine.delivery.outbound import Outbound, open_outbound
+from engine.delivery.outbound import Outbound, open_outbounds
 from engine.errors import PausedError, UsageError
 from engine.ledger import runs
 from engine.ledger.journal import Outcome
@@ -27,10 +26,12 @@ from engine.report.accounts import Accounts
 from engine.report.run_accounts import require_accounts, require_run
 from engine.run.frozen import FrozenRun, mark_begun, open_run, refuse_other_ledger
 from engine.run.guard.ses_rates import find_limits
-from engine.run.prepare.preflight import check_account_or_wait
+from engine.run.prepare.routes import Route, check_region, check_routes
 from engine.run.restored import refuse_if_ledger_is_behind
 from engine.run.send.context import SendContext, make_context
 from engine.run.send.processes import StartWorker, WorkerProcesses
+from engine.run.send.region import RegionPart, RegionProcesses
+from engine.run.send.regions import RegionTeam
 from engine.run.send.warmup import complete_facts_unless_stopped
 from engine.run.send.wiring import ReadSesRates, SendJob, send_run
 from engine.run.settle.event_proof import settle_all_proven
@@ -126,60 +127,70 @@ async def _work(name: str, request: SendRequest, context: SendContext) -> Launch
     frozen = open_run(known, context.store)
     refuse_if_ledger_is_behind(context.ledger, known, context.store)
     campaign = load_frozen_campaign(frozen)
-    async with open_outbound(campaign.spec, context.settings, request.endpoint, name) as outbound:
-        checked = check_account_or_wait(outbound, campaign.spec.sender_address)
-        quota = await wait_unless_stopped(checked, context.stop, doing="the account was checked")
+    async with open_outbounds(campaign.spec, context.settings, request.endpoint, name) as outbounds:
+        checked = check_routes(outbounds, campaign.spec.sender_address)
+        routes = await wait_unless_stopped(checked, context.stop, doing="the account was checked")
         if not context.stop.requested:
-            await send(context, request, frozen, quota, outbound)
+            await send(context, request, frozen, routes)
     return Launched(read_accounts(context, name), sent_now=True)
 
 
-async def send(
-    context: SendContext, request: SendRequest, frozen: FrozenRun, quota: AccountQuota, outbound: Outbound
-) -> None:
+async def send(context: SendContext, request: SendRequest, frozen: FrozenRun, routes: Sequence[Route]) -> None:
     """Send for a frozen run until it is finished or must stop.
 
     Args:
         context: what to work in.
         request: what to send with.
         frozen: the run.
-        quota: the account's, as checked.
-        outbound: the open transport's account.
+        routes: the accounts to send through, as checked; at least one is ready.
 
     Raises:
         MailrunError: ledger or store failed; the ledger has the recipients in doubt or unsent.
     """
     campaign, name, stop = load_frozen_campaign(frozen), frozen.run.name, context.stop
     signer = TokenSigner(request.workspace.read_signing_keys()) if campaign.spec.signs_links else None
-    transport = outbound.open_transport(
-        prepare_envelope(campaign),
-        sender_address=campaign.spec.sender_address,
-        folder=frozen.folder,
-        worker=str(os.getpid()),
-    )
     mark_begun(frozen, context.ledger, context.clock.now())
     if campaign.spec.warmup is not None:
         await complete_facts_unless_stopped(context.ledger, context.store, stop)
     request.begin(read_accounts(context, name))
     processes = WorkerProcesses(request.start_worker, request.processes, stop, context.clock)
-    content, key = compile_or_reuse(campaign), name.rpartition("/")[2]
-    watches_rates = request.endpoint is None and has_ses_rates(outbound)
-    async with transport as opened, processes, _open_ses_rates(context, watches=watches_rates) as read_ses_rates:
-        job = SendJob(
-            frozen=frozen,
-            spec=campaign.spec,
-            account=outbound.account,
-            quota=quota,
-            read_quota=outbound.read_quota,
-            transport=opened,
-            renderer=Renderer(content, campaign, run_key=key, signer=signer, writer=opened.writer),
-            count=request.count,
-            processes=processes,
-            read_ses_rates=read_ses_rates,
+    content, key, loads = compile_or_reuse(campaign), name.rpartition("/")[2], dict[str, tuple[int, float]]()
+
+    async def send_through(context: SendContext, route: Route, region: RegionPart | None) -> None:
+        assert route.quota is not None  # noqa: S101 - it is ready
+        transport = route.outbound.open_transport(
+            prepare_envelope(campaign),
+            sender_address=campaign.spec.sender_address,
+            folder=frozen.folder,
+            worker=str(os.getpid()),
         )
+        # With regions: SES's rates are of each region, and the reader's are of the region of AWS's settings.
+        watches_rates = not route.outbound.region and request.endpoint is None and has_ses_rates(route.outbound)
+        async with transport as opened, _open_ses_rates(context, watches=watches_rates) as read_ses_rates:
+            job = SendJob(
+                frozen=frozen,
+                spec=campaign.spec,
+                account=route.outbound.account,
+                quota=route.quota,
+                read_quota=route.outbound.read_quota,
+                transport=opened,
+                renderer=Renderer(content, campaign, run_key=key, signer=signer, writer=opened.writer),
+                count=request.count,
+                processes=processes if region is None else RegionProcesses(processes, loads, region.name),
+                read_ses_rates=read_ses_rates,
+                region=region,
+            )
+            with hold_worker_lock(job.worker_id):
+                await send_run(context, job)
+
+    async with processes:
         stop.is_sending = True
-        with step("sending", is_shown=False), hold_worker_lock(job.worker_id):
-            await send_run(context, job)
+        with step("sending", is_shown=False):
+            if len(routes) == 1:
+                await send_through(context, routes[0], None)
+            else:
+                check = partial(check_region, sender_address=campaign.spec.sender_address)
+                await RegionTeam(context=context, routes=routes, check=check, send=send_through).run()
     if not stop.requested:  # by events that arrived meanwhile, for leases that were still open
         await asyncio.to_thread(settle_all_proven, context.ledger, context.store, [name], clock=context.clock)
 

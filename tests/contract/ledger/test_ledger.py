@@ -585,7 +585,19 @@ def test_heartbeat_returns_run_state_and_workers_of_the_account(tx: Connection):
     workers.register_worker(tx, "me", run=NAME, account="ses", now=START)
     runs.pause_run(tx, NAME, "quota")
     pulse = beat(tx, "me")
-    assert pulse == workers.HeartbeatReply(RunState.PAUSED, "quota", 2)
+    assert pulse == workers.HeartbeatReply(RunState.PAUSED, "quota", 2, 2)
+
+
+def test_heartbeat_counts_the_workers_in_all_regions_of_a_campaign(tx: Connection):
+    add_worker(tx, "same region")
+    add_worker(tx, "other region", account="ses west")
+    add_worker(tx, "elsewhere", account="ses north")
+    workers.register_worker(tx, "me", run=NAME, account="ses", now=START)
+    now, accounts = START, ("ses", "ses west")
+    reply = workers.write_heartbeat(
+        tx, "me", run=NAME, account="ses", now=now, monotonic=0.0, liveness=workers.Liveness(), accounts=accounts
+    )
+    assert (reply.workers_on_account, reply.workers_of_campaign) == (2, 3)
 
 
 def test_a_worker_that_was_forgotten_still_counts_itself(tx: Connection):

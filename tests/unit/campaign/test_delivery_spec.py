@@ -107,3 +107,27 @@ def test_change_transport_drops_the_pool_for_files_and_refuses_it_for_smtp() -> 
     assert change_transport(spec, "ses").delivery.pool == "news"
     with pytest.raises(UsageError, match="does not work with pool"):
         change_transport(spec, "smtp")
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ('regions = ["eu-west-1", "eu-west-1"]', "names a region twice"),
+        ('regions = ["Ireland"]', "regions"),
+        ('transport = "smtp"\nregions = ["eu-west-1"]', "regions"),
+        ('transport = "outbox"\nregions = ["eu-west-1"]', "sets regions with transport"),
+        ('endpoint_id = "abcdef12.g3h"\nregions = ["eu-west-1"]', "sets both regions and endpoint_id"),
+    ],
+)
+def test_regions_that_cannot_be_sent_through_are_refused(text: str, why: str):
+    with pytest.raises(ConfigurationError) as refused:
+        parse(f"[delivery]\n{text}\n")
+    assert why in str(refused.value)
+
+
+def test_regions_have_no_effect_on_an_outbox():
+    spec = parse('[delivery]\nregions = ["eu-west-1", "us-gov-west-1"]\n')
+    assert spec.delivery.regions == ("eu-west-1", "us-gov-west-1")
+    assert change_transport(spec, "outbox").delivery.regions == ()
+    with pytest.raises(UsageError):
+        change_transport(spec, "smtp")

@@ -31,7 +31,7 @@ class _RunStatus(Struct, frozen=True):
     """Everything that `status RUN` shows."""
 
     accounts: Accounts
-    vitals: Sequence[Mapping[str, float]]
+    vitals: Sequence[Mapping[str, Any]]
     findings: Sequence[GuardFinding]
     canary: Mapping[str, Any] | None
     changes: Sequence[str]
@@ -59,6 +59,7 @@ class _RunStatus(Struct, frozen=True):
             yield run_output.format_canary(self.canary)
         yield from (f"guard, {finding.level}: {finding.describe()}" for finding in self.findings)
         yield from map(run_output.format_vitals, self.vitals)
+        yield from run_output.format_regions_away(self.vitals)
         yield from (f"changed since the launch, and not sent: {change}" for change in self.changes)
         yield from (f"{d.at:%Y-%m-%d %H:%M:%S} {d.what} by {d.who}" for d in self.decisions)
         if self.outgoing is not None:

@@ -39,3 +39,22 @@ def test_rate_leaves_other_senders_theirs_above_a_floor(max_send_rate: float, ot
     )
     found = find_rate(max_send_rate, spec.delivery, others=others)
     assert found == max(max_send_rate - others, max_send_rate * FLOOR)
+
+
+@given(of_regions=st.lists(st.tuples(rates, st.integers(1, 5)), min_size=1, max_size=4), max_rate=rates)
+def test_workers_of_all_regions_stay_within_each_account_and_the_campaign(
+    of_regions: list[tuple[float, int]], max_rate: float
+):
+    spec = parse_spec(
+        'from = "a@b.example"\nsubject = "s"\nkind = "transactional"\n[audience]\nsource = "x.csv"\n'
+        f'[content]\ntext = "t"\n[delivery]\nmax_rate = {max_rate!r}\n',
+        file="campaign.toml",
+    )
+    total, everyone = 0.0, sum(workers for _, workers in of_regions)
+    for rate, workers in of_regions:
+        quota = AccountQuota(rate, None, 0.0, production=True, sending_enabled=True, enforcement="HEALTHY")
+        share = RateShare(quota, spec, now=0.0)
+        share.share(workers, everyone)
+        assert share.ceiling * workers <= rate * 1.000001
+        total += share.ceiling * workers
+    assert total <= max_rate * 1.000001

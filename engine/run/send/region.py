@@ -1,0 +1,84 @@
+"""One of several regions that a process sends through: its own stop, and what it needs to know of the others."""
+
+from collections.abc import Callable, Collection, Mapping
+
+from msgspec import Struct, field
+from msgspec.structs import replace
+
+from engine.run.send.processes import WorkerProcesses
+from engine.stopping.stop import Stop, StopCause, StopReason
+
+
+class RegionStop(Stop):
+    """The stop of one region: a pause ends the sending through this region alone, any other reason ends the process's.
+
+    Args:
+        region: its name.
+        whole: the stop of the process.
+    """
+
+    def __init__(self, region: str, whole: Stop) -> None:
+        self._region = region
+        self._whole = whole
+        self._is_urgent = False
+        super().__init__()
+
+    @property
+    def is_urgent(self) -> bool:
+        """Return whether this stop or that of the process is urgent."""
+        return self._is_urgent or self._whole.is_urgent
+
+    @is_urgent.setter
+    def is_urgent(self, value: bool) -> None:
+        self._is_urgent = value
+
+    def request(self, reason: StopReason) -> None:
+        """Request it; see Stop.request."""
+        if reason.cause is StopCause.PAUSED:
+            reason = replace(reason, text=f"{self._region}: {reason.text}")
+        else:
+            self._whole.request(reason)
+        super().request(reason)
+
+
+class RegionPart(Struct, frozen=True, kw_only=True):
+    """A region's part in a run that is sent through several.
+
+    Attributes:
+        name: the region's.
+        regions: number of regions that this process sends through at most.
+        accounts: names the accounts of all regions.
+        explain_pause: returns why the run is paused, if this region was the last one that could send.
+        is_last: returns whether no other region of this process sends now.
+        list_away: returns the regions that cannot send now: name -> why.
+    """
+
+    name: str
+    regions: int
+    accounts: Collection[str]
+    explain_pause: Callable[[], str]
+    is_last: Callable[[], bool]
+    list_away: Callable[[], Mapping[str, str]]
+
+
+class RegionProcesses(Struct, frozen=True):
+    """The further processes of a launch, of which each sends through all regions: they follow the load of all regions.
+
+    Attributes:
+        processes: those.
+        loads: region -> recipients that it has sent to, and its rate; shared by all regions.
+        name: of this region.
+    """
+
+    processes: WorkerProcesses
+    loads: dict[str, tuple[int, float]] = field(default_factory=dict)
+    name: str = ""
+
+    def add_if_needed(self, *, admitted: int, rate: float, work_left: bool) -> None:
+        """Start another process if this one is not fast enough; see WorkerProcesses."""
+        self.loads[self.name] = admitted, rate
+        self.processes.add_if_needed(
+            admitted=sum(sent for sent, _ in self.loads.values()),
+            rate=sum(limit for _, limit in self.loads.values()),
+            work_left=work_left,
+        )
