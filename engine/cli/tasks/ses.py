@@ -9,7 +9,7 @@ from engine.cli.tasks.ses_setup import setup
 
 status = declare(
     "status",
-    "ses_status:ses_status",
+    "ses.account_status:ses_status",
     """Show the state of the SES account.
 
     Shows the send rate, the 24-hour quota, production access, enforcement, the identities with their DKIM and MAIL FROM
