@@ -15,7 +15,7 @@ from engine.account.reputation.limits import NEAR, RateKind
 from engine.campaign.spec_sections import GuardSpec
 from engine.clock import Clock
 from engine.errors import MailrunError
-from engine.ledger import ses_rates
+from engine.ledger import decisions
 from engine.ledger.recorder import Recorder
 from engine.logs import get_logger
 from engine.run.guard.evidence import RECENT
@@ -139,11 +139,11 @@ class SesRateGuard(Struct, kw_only=True):
 
     def _decide(self, tx: Connection, rates: Mapping[RateKind, float], now: datetime) -> list[SesRateFinding]:
         """Judge with what people have acknowledged; record the rates that pause the run."""
-        acknowledged = ses_rates.read_acknowledged_rates(tx, self.run, now - RECENT)
+        acknowledged = decisions.read_acknowledged_rates(tx, self.run, now - RECENT)
         findings = judge_ses_rates(rates, self.limits, acknowledged)
         pausing = {str(one.kind): one.rate for one in findings if one.level is GuardLevel.PAUSE}
         if pausing and not self.stop.requested:
-            ses_rates.record_pause(tx, self.run, pausing, now)
+            decisions.record_rates_of_pause(tx, self.run, pausing, now)
         return findings
 
     def _warn_unread(self, what: str, remedy: str) -> None:

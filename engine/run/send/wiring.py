@@ -201,15 +201,18 @@ def _make_crew(context: SendContext, job: SendJob, recorder: Recorder, marks: Ma
         processes=job.processes,
         clock=clock,
     )
-    ses_rates = SesRateGuard(
-        run=frozen.run.name,
-        limits=find_limits(spec.guard),
+    return _Crew(worker, heartbeat, rates, tuning, _make_ses_rates(context, job, recorder))
+
+
+def _make_ses_rates(context: SendContext, job: SendJob, recorder: Recorder) -> SesRateGuard:
+    return SesRateGuard(
+        run=job.frozen.run.name,
+        limits=find_limits(job.spec.guard),
         read=job.read_ses_rates,
         recorder=recorder,
-        clock=clock,
-        stop=stop,
+        clock=context.clock,
+        stop=context.stop,
     )
-    return _Crew(worker, heartbeat, rates, tuning, ses_rates)
 
 
 def _make_rates(context: SendContext, job: SendJob, recorder: Recorder, admission: Admission) -> Rates:

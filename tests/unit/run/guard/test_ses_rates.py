@@ -6,7 +6,7 @@ import pytest
 
 from engine.account.reputation.limits import RateKind
 from engine.campaign.spec_sections import GuardSpec
-from engine.ledger.ses_rates import find_acknowledged
+from engine.ledger.decisions import find_acknowledged
 from engine.run.guard.judge import GuardLevel
 from engine.run.guard.ses_rates import find_limits, judge_ses_rates
 
