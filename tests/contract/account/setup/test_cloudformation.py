@@ -6,18 +6,31 @@ import sys
 from pathlib import Path
 
 import pytest
-from support.aws import PLACE, TestAccount
+from support.aws import PLACE, SET, TestAccount
 from support.deployed_templates import deploy
 from support.setups import SETUPS
 
 from engine.account.setup.cloudformation import PLACE as ANYWHERE
 from engine.account.setup.cloudformation import write_template
+from engine.account.setup.composition import list_resources
+from engine.account.setup.configuration_set import ConfigurationSetResource
+from engine.account.setup.identity import IdentityResource
+from engine.account.setup.mail_from import MailFromResource
 from engine.account.setup.receipt_rules import ActiveReceiptRuleSet
 from engine.account.setup.resource import Action, Place, Resource
+from engine.account.setup.wanted import TlsPolicy, WantedState
 
 
 def make(names: tuple[str, ...], place: Place = ANYWHERE) -> list[Resource]:
-    return [resource for name in names for resource in SETUPS[name](place)]
+    """Make a whole set-up: an identity with its MAIL FROM domain and configuration set, too."""
+    wanted = WantedState(
+        domain="acme.example", mail_from="bounce.acme.example", configuration_set=SET, pool="news",
+        tls=TlsPolicy.REQUIRE, tracking_domain="links.acme.example",
+    )  # fmt: skip
+    return [
+        *list_resources(wanted, place, Path("unused")),
+        *(resource for name in names for resource in SETUPS[name](place)),
+    ]
 
 
 @pytest.fixture(params=[("sqs", "inbound"), ("eventbridge",), ("firehose", "inbound")], ids="-".join)
@@ -40,6 +53,8 @@ async def test_template_makes_what_apply_makes(account: TestAccount, names: tupl
     deploy(account, write_template(make(names)))
     left = []
     for resource in make(names, PLACE):
+        if isinstance(resource, ConfigurationSetResource | IdentityResource | MailFromResource):
+            continue  # moto makes nothing of SES for a template
         step = await resource.compare(account.services)
         if step.action is not Action.KEEP and not isinstance(resource, ActiveReceiptRuleSet):
             left.append(step)
@@ -73,6 +88,21 @@ def test_outputs_name_queues_and_what_is_left_to_do():
         "Fn::Sub": "reply.acme.example MX 10 inbound-smtp.${AWS::Region}.amazonaws.com"
     }
     assert outputs["MailrunInboundReceiptRuleActivation"]["Value"].startswith("aws ses set-active-receipt-rule-set")
+
+
+def test_outputs_are_the_dns_records_of_the_identity():
+    outputs = json.loads(write_template(make(())))["Outputs"]
+    values = [output["Value"] for output in outputs.values()]
+    assert {"Fn::Sub": "${EmailIdentity.DkimDNSTokenName1} CNAME ${EmailIdentity.DkimDNSTokenValue1}"} in values
+    assert {"Fn::Sub": "bounce.acme.example MX 10 feedback-smtp.${AWS::Region}.amazonses.com"} in values
+    assert 'bounce.acme.example TXT "v=spf1 include:amazonses.com ~all"' in values
+    assert len(values) == 5
+
+
+def test_event_destination_comes_after_its_configuration_set():
+    parts = json.loads(write_template(make(("sqs",))))["Resources"]
+    destination = parts["MailrunEventsEventDestination"]["Properties"]
+    assert destination["ConfigurationSetName"] == {"Ref": "ConfigurationSet"}
 
 
 def test_bucket_with_mail_outlives_its_stack():

@@ -8,12 +8,14 @@ from typing import Any
 
 import pytest
 import support
-from support.aws import PLACE
+from support.aws import PLACE, SET
 from support.setups import SETUPS
 
+from engine.account.setup.composition import list_resources
 from engine.account.setup.resource import Place, Resource
 from engine.account.setup.terraform import PLACE as ANYWHERE
 from engine.account.setup.terraform import write_configuration
+from engine.account.setup.wanted import TlsPolicy, WantedState
 
 ARGUMENTS = json.loads((Path(support.__file__).parent / "terraform_arguments.json").read_bytes())["resources"]
 _META = {"depends_on"}
@@ -21,7 +23,15 @@ _REFERENCE = re.compile(r"\$\{(?:data\.)?(aws_\w+)\.(\w+)")
 
 
 def make(names: tuple[str, ...], place: Place = ANYWHERE) -> list[Resource]:
-    return [resource for name in names for resource in SETUPS[name](place)]
+    """Make a whole set-up: an identity with its MAIL FROM domain and configuration set, too."""
+    wanted = WantedState(
+        domain="acme.example", mail_from="bounce.acme.example", configuration_set=SET, pool="news",
+        tls=TlsPolicy.REQUIRE, tracking_domain="links.acme.example",
+    )  # fmt: skip
+    return [
+        *list_resources(wanted, place, Path("unused")),
+        *(resource for name in names for resource in SETUPS[name](place)),
+    ]
 
 
 @pytest.fixture(params=[("sqs", "inbound"), ("eventbridge",), ("firehose", "inbound")], ids="-".join)
