@@ -11,6 +11,7 @@ from tools.reference.domain_rules import describe_domain_rules
 from tools.reference.event_rules import describe_event_rules
 from tools.reference.ledger_tables import describe_ledger
 from tools.reference.sender_rules import describe_sender_rules
+from tools.reference.ses_setup import describe_ses_setup
 from tools.reference.settings_keys import describe_settings
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
@@ -22,6 +23,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "event rules": describe_event_rules,
     "ledger": describe_ledger,
     "sender rules": describe_sender_rules,
+    "ses setup": describe_ses_setup,
     "settings": describe_settings,
 }
 _BLOCK = re.compile(r"(<!-- generated: ([a-z. ]+) -->\n).*?(<!-- end generated -->)", flags=re.DOTALL)

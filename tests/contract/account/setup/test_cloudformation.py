@@ -12,13 +12,13 @@ from support.setups import SETUPS
 
 from engine.account.setup.cloudformation import PLACE as ANYWHERE
 from engine.account.setup.cloudformation import write_template
-from engine.account.setup.composition import list_resources
-from engine.account.setup.configuration_set import ConfigurationSetResource
-from engine.account.setup.identity import IdentityResource
-from engine.account.setup.mail_from import MailFromResource
 from engine.account.setup.receipt_rules import ActiveReceiptRuleSet
 from engine.account.setup.resource import Action, Place, Resource
+from engine.account.setup.sending.configuration_set import ConfigurationSetResource
+from engine.account.setup.sending.identity import IdentityResource
+from engine.account.setup.sending.mail_from import MailFromResource
 from engine.account.setup.wanted import TlsPolicy, WantedState
+from engine.account.setup.whole.composition import list_resources
 
 
 def make(names: tuple[str, ...], place: Place = ANYWHERE) -> list[Resource]:

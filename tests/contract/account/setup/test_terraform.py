@@ -11,11 +11,11 @@ import support
 from support.aws import PLACE, SET
 from support.setups import SETUPS
 
-from engine.account.setup.composition import list_resources
 from engine.account.setup.resource import Place, Resource
 from engine.account.setup.terraform import PLACE as ANYWHERE
 from engine.account.setup.terraform import write_configuration
 from engine.account.setup.wanted import TlsPolicy, WantedState
+from engine.account.setup.whole.composition import list_resources
 
 ARGUMENTS = json.loads((Path(support.__file__).parent / "terraform_arguments.json").read_bytes())["resources"]
 _META = {"depends_on"}
