@@ -3,10 +3,10 @@
 import stat
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from engine.account.client import Endpoint
 from engine.audience.spec import CheckAction
 from engine.campaign.spec import Campaign, change_transport, check_key, format_key, load_campaign
 from engine.cli.common import Common
@@ -18,6 +18,9 @@ from engine.store.keys import read_forget_key
 from engine.system.given_paths import look_at
 from engine.workspace import Workspace
 from engine.workspace_folder import find_workspace
+
+if TYPE_CHECKING:
+    from engine.account.client import Endpoint  # which `plan` does not import
 
 _make_ask = OnDemand("engine.run.prepare.insight_lookups:make_ask")  # clients of AWS, which few plans need
 
@@ -36,7 +39,7 @@ def find_campaign_folder(given: str, common: Common) -> Path:
     return (named if _is_folder(named, "CAMPAIGN") or "/" not in given else path).absolute()
 
 
-def ask_account(request: PlanRequest, workspace: Workspace, *, endpoint: Endpoint | None) -> PlanRequest:
+def ask_account(request: PlanRequest, workspace: Workspace, *, endpoint: "Endpoint | None") -> PlanRequest:
     """Let a plan look up new addresses, where the campaign checks them by SES's insights and mail goes to SES.
 
     Args:

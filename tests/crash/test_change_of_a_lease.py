@@ -39,7 +39,7 @@ from engine.run.send.open_lease import OpenLease, open_lease
 from engine.run.send.registration import register_run
 from engine.run.settle.audit import audit_run
 from engine.run.settle.event_proof import settle_proven
-from engine.run.settle.resolve import Verdict, hold_what_was_lost, settle_in_doubt
+from engine.run.settle.resolve import OperatorVerdict, hold_what_was_lost, settle_in_doubt
 from engine.store.folder import FolderStore
 from engine.store.port import Store
 from engine.store.s3 import S3Store
@@ -189,7 +189,7 @@ def begin(folder: Path, open_store: Callable[[], Store], *, settled: bool) -> Ca
     return case
 
 
-def settle_as(verdict: Verdict) -> Callable[[Case, Store, Ledger], None]:
+def settle_as(verdict: OperatorVerdict) -> Callable[[Case, Store, Ledger], None]:
     def act(case: Case, store: Store, ledger: Ledger) -> None:
         settle_in_doubt(ledger, case.frozen(store, ledger), verdict, chosen=None, gone=GONE, clock=case.clock)
 
@@ -219,9 +219,9 @@ def after_restore(case: Case, store: Store, ledger: Ledger) -> None:
 SENT, FAILED = PEOPLE - DOUBTFUL, {Outcome.SENT: PEOPLE - DOUBTFUL, Outcome.FAILED: DOUBTFUL}
 # The command, and what the run comes to.
 COMMANDS: dict[str, tuple[Callable[[Case, Store, Ledger], None], dict[Outcome, int]]] = {
-    "sent": (settle_as(Verdict.SENT), {Outcome.SENT: PEOPLE}),
-    "skip": (settle_as(Verdict.SKIP), FAILED),
-    "resend": (settle_as(Verdict.RESEND), {Outcome.SENT: SENT, Outcome.UNSENT: DOUBTFUL}),
+    "sent": (settle_as(OperatorVerdict.SENT), {Outcome.SENT: PEOPLE}),
+    "skip": (settle_as(OperatorVerdict.SKIP), FAILED),
+    "resend": (settle_as(OperatorVerdict.RESEND), {Outcome.SENT: SENT, Outcome.UNSENT: DOUBTFUL}),
     "events": (hear, {Outcome.SENT: PEOPLE}),
     "forget": (forget, {Outcome.SENT: SENT, Outcome.IN_DOUBT: DOUBTFUL}),
     "after restore": (after_restore, {Outcome.SENT: SENT, Outcome.IN_DOUBT: DOUBTFUL}),

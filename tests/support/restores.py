@@ -26,7 +26,7 @@ from engine.ledger.schema import RunState
 from engine.run.frozen import FrozenRun
 from engine.run.outcomes import hold_open_intents
 from engine.run.restored import find_ahead
-from engine.run.settle.resolve import Verdict, hold_what_was_lost, list_in_doubt, settle_in_doubt
+from engine.run.settle.resolve import OperatorVerdict, hold_what_was_lost, list_in_doubt, settle_in_doubt
 from engine.store.folder import FolderStore
 from support.simulation import NAME, RECIPIENTS, FlakyLedger, Process, Simulation, Stage
 
@@ -153,7 +153,11 @@ class RestoreStory:
         again = [row for row in lost if self._dice.random() < 0.5]
         skipped = sorted(set(lost) - set(again))
         self._skipped |= set(skipped)
-        for verdict, chosen in ((Verdict.SENT, arrived), (Verdict.RESEND, again), (Verdict.SKIP, skipped)):
+        for verdict, chosen in (
+            (OperatorVerdict.SENT, arrived),
+            (OperatorVerdict.RESEND, again),
+            (OperatorVerdict.SKIP, skipped),
+        ):
             listed = pl.DataFrame(
                 {"row": chosen, "message_id": None, "address": None},
                 schema={"row": pl.UInt64, "message_id": pl.String, "address": pl.String},

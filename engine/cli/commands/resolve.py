@@ -21,7 +21,7 @@ from engine.run.settle.event_proof import settle_proven, settle_silent
 from engine.run.settle.receiver_lists import read_list
 from engine.run.settle.resolve import (
     InDoubtList,
-    Verdict,
+    OperatorVerdict,
     find_gone_owners,
     hold_what_was_lost,
     list_in_doubt,
@@ -61,7 +61,7 @@ def resolve(  # noqa: PLR0913 - one for each option
         elif verdict is not None:
             chosen = None if file is None else read_list(file, run)
             settled = settle_in_doubt(
-                workspace.ledger, frozen, Verdict(verdict), chosen=chosen, gone=gone, clock=workspace.clock
+                workspace.ledger, frozen, OperatorVerdict(verdict), chosen=chosen, gone=gone, clock=workspace.clock
             )
         in_doubt = list_in_doubt(workspace.ledger, frozen, gone, workspace.clock.now())
         if export is not None:

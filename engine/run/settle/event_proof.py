@@ -24,7 +24,7 @@ from engine.run.outcomes import PROVED
 from engine.run.ownership import find_other_owner
 from engine.run.settle.resolve import (
     LeaseResults,
-    Verdict,
+    OperatorVerdict,
     find_gone_owners,
     list_in_doubt,
     rewrite_lease,
@@ -187,7 +187,7 @@ def settle_silent(ledger: Ledger, frozen: FrozenRun, *, after: timedelta, gone: 
     chosen = certain.select(
         "row", pl.lit(None, dtype=pl.String).alias("message_id"), pl.lit(None, dtype=pl.String).alias("address")
     )
-    return settle_in_doubt(ledger, frozen, Verdict.RESEND, chosen=chosen, gone=gone, clock=clock)
+    return settle_in_doubt(ledger, frozen, OperatorVerdict.RESEND, chosen=chosen, gone=gone, clock=clock)
 
 
 def _find_last_taken(store: Store, run: str, since: datetime) -> datetime | None:

@@ -31,7 +31,7 @@ IN_DOUBT_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
 RESTORED_DETAIL = "the ledger was restored from a backup: it may have been handed over"
 
 
-class Verdict(StrEnum):
+class OperatorVerdict(StrEnum):
     """A person's decision about a recipient in doubt."""
 
     SENT = "sent"  # it arrived
@@ -117,7 +117,7 @@ def _describe(doubtful: list[Result], recipients: pl.DataFrame) -> pl.DataFrame:
 def settle_in_doubt(  # noqa: PLR0913 - recipients, decision, owners, time
     ledger: Ledger,
     frozen: FrozenRun,
-    verdict: Verdict,
+    verdict: OperatorVerdict,
     *,
     chosen: pl.DataFrame | None,
     gone: Collection[str],
@@ -141,7 +141,7 @@ def settle_in_doubt(  # noqa: PLR0913 - recipients, decision, owners, time
         DataError: the list names no recipient by row or address.
         PausedError: another process changed a lease at the same moment.
     """
-    if verdict is Verdict.RESEND and frozen.run.state is RunState.CANCELLED:
+    if verdict is OperatorVerdict.RESEND and frozen.run.state is RunState.CANCELLED:
         raise UsageError(
             f"the run {frozen.run.name} is cancelled: nothing is sent again",
             where="--resend",
@@ -178,13 +178,13 @@ def _choose(recipients: pl.DataFrame, chosen: pl.DataFrame | None) -> set[int]:
     return set(by_row["row"]) | set(by_address["row"])
 
 
-def _rule(result: Result, verdict: Verdict, note: str, message_id: str | None) -> Result:
+def _rule(result: Result, verdict: OperatorVerdict, note: str, message_id: str | None) -> Result:
     match verdict:
-        case Verdict.SENT:
+        case OperatorVerdict.SENT:
             return result._replace(outcome=Outcome.SENT, message_id=message_id, error=note)
-        case Verdict.RESEND:
+        case OperatorVerdict.RESEND:
             return result._replace(outcome=Outcome.UNSENT, error=note)
-        case Verdict.SKIP:
+        case OperatorVerdict.SKIP:
             return result._replace(outcome=Outcome.FAILED, error=f"{note}; it was in doubt: {result.error}")
 
 
