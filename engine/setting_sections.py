@@ -212,6 +212,9 @@ class SesSettings(BaseModel):
     inbound_name: str = Field(
         default="mailrun-inbound", description="name of the queue, topic and receipt rule of received mail"
     )
+    inbound_rule_set: str = Field(
+        default="mailrun", description="receipt rule set that the rule belongs to; one is active in an account"
+    )
     inbound_bucket: str = Field(
         default="", description="bucket of received mail. Default: mailrun-inbound-ACCOUNT-REGION"
     )

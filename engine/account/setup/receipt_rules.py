@@ -62,6 +62,8 @@ class ReceiptRuleSet(Struct, frozen=True):
 class ReceiptRule(Struct, frozen=True):
     """A rule that stores mail in a bucket and notifies a topic. It comes first in its set, and ends nothing.
 
+    Other recipients and actions of an existing rule stay: a second domain is added to it.
+
     Attributes:
         rule_set: that it belongs to.
         name: of the rule.
@@ -93,9 +95,9 @@ class ReceiptRule(Struct, frozen=True):
         client = await services.open("ses")
         found = await self._read(services)
         if found is None:
-            await client.create_receipt_rule(RuleSetName=self.rule_set.name, Rule=self._wanted())
+            await client.create_receipt_rule(RuleSetName=self.rule_set.name, Rule=self._wanted({}))
         elif self._describe(found):
-            await client.update_receipt_rule(RuleSetName=self.rule_set.name, Rule=self._wanted())
+            await client.update_receipt_rule(RuleSetName=self.rule_set.name, Rule=self._wanted(found))
 
     def to_cloudformation(self) -> Mapping[str, Any]:
         """Return the rule."""
@@ -103,7 +105,7 @@ class ReceiptRule(Struct, frozen=True):
             logical_id("ReceiptRule", self.name): {
                 "Type": "AWS::SES::ReceiptRule",
                 "DependsOn": [*self.rule_set.logical_ids, *self.bucket.logical_ids, *self.topic.logical_ids],
-                "Properties": {"RuleSetName": self.rule_set.name, "Rule": self._wanted()},
+                "Properties": {"RuleSetName": self.rule_set.name, "Rule": self._wanted({})},
             }
         }
 
@@ -129,14 +131,18 @@ class ReceiptRule(Struct, frozen=True):
             }
         }
 
-    def _wanted(self) -> dict[str, Any]:
+    def _wanted(self, found: Mapping[str, Any]) -> dict[str, Any]:
         action = {"BucketName": self.bucket.name, "ObjectKeyPrefix": self.prefix, "TopicArn": self.topic.arn}
+        recipients = list(found.get("Recipients", []))
+        others = [
+            one for one in found.get("Actions", []) if (one.get("S3Action") or {}).get("TopicArn") != self.topic.arn
+        ]
         return {
             "Name": self.name,
             "Enabled": True,
             "TlsPolicy": "Optional",  # an unsubscribe request must not fail for a sender without TLS
-            "Recipients": [self.recipient],
-            "Actions": [{"S3Action": action}],
+            "Recipients": recipients if self.recipient in recipients else [*recipients, self.recipient],
+            "Actions": [{"S3Action": action}, *others],
             "ScanEnabled": True,
         }
 
@@ -151,7 +157,7 @@ class ReceiptRule(Struct, frozen=True):
         now = {**defaults, **found} if found else {}
         return [
             f"{name}: {now[name]} -> {value}" if name in now else f"{name}: {value}"
-            for name, value in self._wanted().items()
+            for name, value in self._wanted(found).items()
             if now.get(name) != value and name != "Name"
         ]
 
@@ -203,6 +209,7 @@ class ActiveReceiptRuleSet(Struct, frozen=True):
 
 def _explain_conflict(active: str, wanted: str) -> str:
     return (
-        f"The receipt rule set {active} is active, and only one can be: {wanted} receives no mail. Add its rule to "
-        f"{active}, or activate it instead: aws ses set-active-receipt-rule-set --rule-set-name {wanted}"
+        f"The receipt rule set {active} is active, and only one can be: {wanted} receives no mail. To add the rule to"
+        f' {active}, set [ses] inbound_rule_set = "{active}" in mailrun.toml and run the set-up again; or activate'
+        f" {wanted} instead: aws ses set-active-receipt-rule-set --rule-set-name {wanted}"
     )

@@ -39,7 +39,8 @@ class WantedState(Struct, frozen=True, kw_only=True):
         events_name: of the queue, topic, rule or stream, and of the event destination.
         events_bucket: that Firehose writes to; empty for the default of `find_events_bucket`.
         inbound_domain: the whole domain that receives mail; empty for none.
-        inbound_name: of the queue, topic, receipt rule and rule set.
+        inbound_name: of the queue, topic and receipt rule.
+        inbound_rule_set: receipt rule set that the rule belongs to; one is active in an account.
         inbound_bucket: of received mail; empty for the default of `find_inbound_bucket`.
     """
 
@@ -57,6 +58,7 @@ class WantedState(Struct, frozen=True, kw_only=True):
     events_bucket: str = ""
     inbound_domain: str = ""
     inbound_name: str = "mailrun-inbound"
+    inbound_rule_set: str = "mailrun"
     inbound_bucket: str = ""
 
     @property

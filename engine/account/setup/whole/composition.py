@@ -82,4 +82,4 @@ def _list_inbound(wanted: WantedState, place: Place) -> tuple[Resource, ...]:
     if not wanted.inbound_domain:
         return ()
     name, bucket = wanted.inbound_name, wanted.find_inbound_bucket(place)
-    return list_inbound_resources(place, name, wanted.inbound_domain, bucket, rule_set=name)
+    return list_inbound_resources(place, name, wanted.inbound_domain, bucket, rule_set=wanted.inbound_rule_set)

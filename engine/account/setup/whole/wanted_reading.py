@@ -43,6 +43,7 @@ def read_wanted(settings: SesSettings) -> WantedState:
         events_bucket=settings.events_bucket,
         inbound_domain=_read_subdomain(settings.inbound_domain, domain, "inbound_domain") if settings.inbound else "",
         inbound_name=_read_name(settings.inbound_name, "inbound_name"),
+        inbound_rule_set=_read_name(settings.inbound_rule_set, "inbound_rule_set"),
         inbound_bucket=settings.inbound_bucket,
     )
 

@@ -271,8 +271,25 @@ async def test_rule_that_was_changed_is_changed_back(account: TestAccount):
     rule = ses.describe_receipt_rule(RuleSetName="mailrun", RuleName=INBOUND)["Rule"]
     ses.update_receipt_rule(RuleSetName="mailrun", Rule={**rule, "Enabled": False, "Recipients": ["acme.example"]})
     (step,) = await compare(account, inbound(PLACE))
-    assert step.details == ("Enabled: False -> True", "Recipients: ['acme.example'] -> ['reply.acme.example']")
+    both = "['acme.example', 'reply.acme.example']"
+    assert step.details == ("Enabled: False -> True", f"Recipients: ['acme.example'] -> {both}")
     await account.apply(inbound(PLACE))
+    assert await compare(account, inbound(PLACE)) == []
+
+
+async def test_rule_of_one_domain_takes_a_second_one_and_keeps_the_first(account: TestAccount):
+    """Recipients, and actions that somebody added, are never removed."""
+    from engine.account.setup.inbound import list_inbound_resources  # noqa: PLC0415
+
+    await account.apply(inbound(PLACE))
+    ses = account.boto("ses")
+    rule = ses.describe_receipt_rule(RuleSetName="mailrun", RuleName=INBOUND)["Rule"]
+    added = {"SNSAction": {"TopicArn": PLACE.arn("sns", "office")}}
+    ses.update_receipt_rule(RuleSetName="mailrun", Rule={**rule, "Actions": [*rule["Actions"], added]})
+    await account.apply(list_inbound_resources(PLACE, INBOUND, "reply.other.example", BUCKET, rule_set="mailrun"))
+    now = ses.describe_receipt_rule(RuleSetName="mailrun", RuleName=INBOUND)["Rule"]
+    assert now["Recipients"] == ["reply.acme.example", "reply.other.example"]
+    assert [next(iter(action)) for action in now["Actions"]] == ["S3Action", "SNSAction"]
     assert await compare(account, inbound(PLACE)) == []
 
 
@@ -286,6 +303,7 @@ async def test_rule_set_of_another_stays_active_and_is_reported(account: TestAcc
     assert step.action is Action.KEEP
     assert "The receipt rule set theirs is active" in step.conflict
     assert "aws ses set-active-receipt-rule-set --rule-set-name mailrun" in step.conflict
+    assert '[ses] inbound_rule_set = "theirs"' in step.conflict
 
 
 async def test_rule_is_added_to_the_active_set_of_another_when_it_is_named(account: TestAccount):
