@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 log = get_logger()
 
 # Few campaigns are sent in these ways.
+_name_region = OnDemand("engine.delivery.transports.region_names:RegionTransport")
 _open_outbox = OnDemand("engine.delivery.transports.outbox:Outbox")
 _open_smtp = OnDemand("engine.delivery.transports.smtp:SmtpTransport")
 _parse_server = OnDemand("engine.delivery.transports.smtp_server:parse_server")
@@ -124,13 +125,14 @@ class Outbound(Struct, frozen=True, kw_only=True):
             caller = await open_caller(self.ses, envelope.endpoint_id)
             try:
                 documents = Documents(envelope)
-                yield SesTransport(
+                ses = SesTransport(
                     caller.caller,
                     documents,
                     sender_address=sender_address,
                     bulk=delivery.call == "bulk",
                     most_calls=MOST if caller.lean else CONNECTIONS,
                 )
+                yield _name_region(ses, self.region) if self.region else ses
             finally:
                 caller.close()
 

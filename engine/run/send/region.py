@@ -34,9 +34,9 @@ class RegionStop(Stop):
 
     def request(self, reason: StopReason) -> None:
         """Request it; see Stop.request."""
-        if reason.cause is StopCause.PAUSED:
+        if reason.cause is StopCause.PAUSED and self._region not in reason.text:
             reason = replace(reason, text=f"{self._region}: {reason.text}")
-        else:
+        elif reason.cause is not StopCause.PAUSED:
             self._whole.request(reason)
         super().request(reason)
 

@@ -10,6 +10,7 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from support.control import call
 from support.invariants import check_invariants
@@ -128,6 +129,9 @@ def test_answers_lost_in_one_region_stay_in_doubt(world: World):
     assert check_invariants(world, in_doubt_at_most=5)[Outcome.IN_DOUBT] == 5
     outcomes = json.loads(world.run("resolve", "hello/test", "--json").stdout)
     assert outcomes["in_doubt"] == 5
+    held = pl.read_parquet(world.run_folder / "outcomes" / "lease-*.parquet").filter(pl.col("outcome") == "in_doubt")
+    regions = Counter(message["region"] for message in world.accepted() if message["to"][0] in set(held["address"]))
+    assert Counter(error.partition(": ")[0] for error in held["error"]) == regions
 
 
 @pytest.mark.parametrize("call_kind", ["single", "bulk"])
