@@ -8,15 +8,20 @@ Sources: RFC 8601 2.2 (the form), 5 (forged fields); RFC 7208 9.1 (Received-SPF)
 
 import re
 
-import authres
 from msgspec import Struct
 
 from engine.authentication.messages.fields import MessageFields
+from engine.authentication.results_field import MethodResult, read_results_field
 from engine.errors import escape_controls
 
 _LONGEST_FIELD = 8192
 _MOST_RESULTS = 40
 _SHOWN = 253
+_ENVELOPE_STATEMENT = "envelope-from"
+# RFC 8601 2.7; large receivers also write the others.
+_RESULTS = frozenset(
+    ["pass", "fail", "none", "neutral", "policy", "temperror", "permerror", "softfail", "hardfail", "bestguesspass"]
+)
 _SPF_RESULT = re.compile(r"\s*(pass|fail|softfail|neutral|none|temperror|permerror)\b", re.IGNORECASE)
 _ENVELOPE = re.compile(r"""envelope-from\s*=\s*"?<?([^\s;">]{1,320})""", re.IGNORECASE)
 _DOMAIN_OF = re.compile(r"domain of (?:[^\s@]{1,64}@)?([A-Za-z0-9._-]{1,253})")
@@ -58,25 +63,19 @@ def read_stated_results(message: MessageFields) -> StatedResults:
     others = len(fields) - 1
     if len(fields[0]) > _LONGEST_FIELD:
         return StatedResults(others=others, problem="it is too long")
-    try:
-        parsed = authres.AuthenticationResultsHeader.parse(f"Authentication-Results: {fields[0]}")
-        results = tuple(_read(one) for one in parsed.results[:_MOST_RESULTS])
-    except (authres.AuthResError, ValueError, TypeError, AttributeError, LookupError, RecursionError) as error:
-        return StatedResults(others=others, problem=escape_controls(str(error))[:200] or "it is not valid")
-    return StatedResults(_clean(parsed.authserv_id), results, others)
+    server, found = read_results_field(fields[0])
+    envelope = next((one.result for one in found if one.method == _ENVELOPE_STATEMENT), "")  # as SES writes it
+    results = tuple(_read(one, envelope) for one in found[:_MOST_RESULTS] if one.result in _RESULTS)
+    if not results and not server:
+        return StatedResults(others=others, problem="it names no server and no result")
+    return StatedResults(_clean(server), results, others)
 
 
-def _read(one: authres.AuthenticationResult) -> StatedResult:
-    wanted = {
-        "dkim": (("header", "d"), ("header", "i")),
-        "spf": (("smtp", "mailfrom"), ("smtp", "helo")),
-        "dmarc": (("header", "from"),),
-    }.get(one.method, ())
-    given = {(item.type, item.name): item.value for item in one.properties}
-    value = next((given[key] for key in wanted if given.get(key)), "")
-    return StatedResult(
-        _clean(one.method).lower(), _clean(one.result).lower(), _clean(value.rpartition("@")[2]).lower()
-    )
+def _read(one: MethodResult, envelope: str) -> StatedResult:
+    wanted = {"dkim": ("header.d", "header.i"), "spf": ("smtp.mailfrom", "smtp.helo"), "dmarc": ("header.from",)}
+    value = next((one.properties[key] for key in wanted.get(one.method, ()) if one.properties.get(key)), "")
+    value = value or (envelope if one.method == "spf" else "")
+    return StatedResult(_clean(one.method), _clean(one.result), _clean(value.rpartition("@")[2]))
 
 
 def read_stated_spf(message: MessageFields, stated: StatedResults) -> StatedResult | None:

@@ -8,11 +8,11 @@ Sources: SES developer guide, "Contents of notifications for Amazon SES email re
 (the field's form), 5 (a border server removes fields that bear its name); RFC 7489, 3.1 (alignment).
 """
 
-from collections.abc import Iterator
 from enum import StrEnum
 
 from msgspec import Struct
 
+from engine.authentication.results_field import MethodResult, read_results_field
 from engine.feedback.inbound.address_lists import read_addresses
 
 MOST_HEAD_BYTES = 256 * 1024  # of a mail's header that are read
@@ -92,12 +92,6 @@ class MailSender(Struct, frozen=True):
     is_of_a_source: bool = False
 
 
-class _Result(Struct, frozen=True):
-    method: str
-    result: str
-    properties: dict[str, str]
-
-
 def identify_sender(received: ReceivedMail, trust: MailTrust) -> MailSender:
     """Identify the sender of a mail, and whether it is proven; never raises.
 
@@ -155,7 +149,7 @@ def _is_within(domain: str, of: str) -> bool:
     return bool(of) and (domain == of or domain.endswith("." + of))
 
 
-def _find_proven_domain(result: _Result) -> str:
+def _find_proven_domain(result: MethodResult) -> str:
     """Return the domain that a method proved by passing; empty for none."""
     properties = result.properties
     match result.method:
@@ -229,56 +223,12 @@ def _goes_on(rest: str) -> bool:
     return rest[:1].isalnum() or rest[:1] in ("-", "_", ".") or (rest[:1] != "" and ord(rest[0]) > 127)
 
 
-def _find_results(fields: list[str], authserv_id: str) -> list[_Result] | None:
+def _find_results(fields: list[str], authserv_id: str) -> list[MethodResult] | None:
     """Return the results of the topmost field with a server's name; None where there is none."""
     if not authserv_id:
         return None
     for field in fields:
-        statements = list(_divide(field[:MOST_FIELD_CHARACTERS]))
-        name = statements[0].split()[:1] if statements else []
-        if name and name[0].lower() == authserv_id.lower():
-            if len(field) > MOST_FIELD_CHARACTERS:
-                return []
-            return [_parse_result(words) for text in statements[1:] if (words := _split_words(text))]
+        name, results = read_results_field(field[:MOST_FIELD_CHARACTERS])
+        if name.lower() == authserv_id.lower():
+            return [] if len(field) > MOST_FIELD_CHARACTERS else results
     return None
-
-
-def _divide(value: str) -> Iterator[str]:
-    """Yield the statements of a field, without comments and quoted text."""
-    kept: list[str] = []
-    depth, is_quoted, is_escaped = 0, False, False
-    for character in value:
-        if is_escaped:
-            is_escaped = False
-        elif character == "\\" and (depth or is_quoted):
-            is_escaped = True
-        elif is_quoted:
-            is_quoted = character != '"'
-        elif character in "()":
-            depth = max(depth + (1 if character == "(" else -1), 0)
-            kept.append(" ")
-        elif depth:
-            continue
-        elif character == '"':
-            is_quoted = True
-            kept.append('"')  # so that quoted text equals nothing that is looked for
-        elif character == ";":
-            yield "".join(kept)
-            kept = []
-        else:
-            kept.append(character)
-    if not is_quoted and not depth:  # an incomplete statement counts for nothing
-        yield "".join(kept)
-
-
-def _split_words(statement: str) -> list[str]:
-    return " ".join(statement.lower().split()).replace(" = ", "=").replace(" =", "=").replace("= ", "=").split()
-
-
-def _parse_result(words: list[str]) -> _Result:
-    method, _, result = words[0].partition("=")
-    properties: dict[str, str] = {}
-    for word in words[1:]:
-        name, _, value = word.partition("=")
-        properties[name] = "" if name in properties else value  # one that occurs twice counts for nothing
-    return _Result(method.partition("/")[0], result, properties)

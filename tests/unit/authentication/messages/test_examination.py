@@ -158,6 +158,41 @@ def test_spf_counts_as_the_receiver_states_it(field: str, expected: list[Verdict
     assert verdicts(found, "spf") + verdicts(found, "alignment") == expected
 
 
+@pytest.mark.parametrize(
+    ("field", "results"),
+    [
+        (
+            (
+                "amazonses.com; spf=pass (spfCheck: domain of mail.acme.example designates 192.0.2.1 as permitted)"
+                " client-ip=192.0.2.1; envelope-from=b@mail.acme.example; helo=mx.acme.example;"
+                " dkim=pass header.i=@acme.example; dmarc=pass header.from=acme.example;"
+            ),
+            [("spf", "pass", "mail.acme.example"), ("dkim", "pass", "acme.example"), ("dmarc", "pass", "acme.example")],
+        ),
+        (
+            (
+                "atlas.yahoo.example; dkim=pass header.i=@acme.example header.s=s1; spf=pass"
+                " smtp.mailfrom=mail.acme.example; dmarc=pass(p=NONE) header.from=acme.example;"
+            ),
+            [("dkim", "pass", "acme.example"), ("spf", "pass", "mail.acme.example"), ("dmarc", "pass", "acme.example")],
+        ),
+        (
+            (
+                "mx.google.example; dkim=pass header.i=@acme.example header.s=one header.b=AbCd; spf=pass (domain of"
+                " b@mail.acme.example designates 192.0.2.1 as permitted sender) smtp.mailfrom=b@mail.acme.example"
+            ),
+            [("dkim", "pass", "acme.example"), ("spf", "pass", "mail.acme.example")],
+        ),
+        ("mx.r.example 1; none", []),
+    ],
+)
+def test_results_are_read_as_large_receivers_write_them(field: str, results: list[tuple[str, str, str]]) -> None:
+    stated = examine(f"Authentication-Results: {field}\r\n".encode() + RAW).stated
+    assert [(one.method, one.result, one.domain) for one in stated.results] == results
+    assert stated.problem == ""
+    assert stated.server == field.partition(";")[0].partition(" ")[0]
+
+
 def test_only_the_topmost_authentication_results_count() -> None:
     top = b"Authentication-Results: mx.r.example; dmarc=fail header.from=acme.example\r\n"
     forged = b"Authentication-Results: mx.r.example; dmarc=pass header.from=acme.example\r\n"
