@@ -250,7 +250,8 @@ class DnsSettings(BaseModel):
     nameservers: tuple[str, ...] = Field(
         default=(),
         description=(
-            "name servers that sender checks ask, as IP or IP:PORT (IPv6: [IP]:PORT), in order. Default: the system's"
+            "name servers that sender checks and the audience's MX check ask, as IP or IP:PORT (IPv6: [IP]:PORT), "
+            "in order. Default: the system's"
         ),
     )
 

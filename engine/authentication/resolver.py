@@ -114,6 +114,24 @@ def read_exchangers(records: Records) -> list[MailExchanger]:
     )
 
 
+def open_nameservers(nameservers: Sequence[str]) -> dns.asyncresolver.Resolver:
+    """Make a resolver of dnspython that asks these servers.
+
+    Args:
+        nameservers: `IP` or `IP:PORT`, an IPv6 address with a port in brackets; empty for those of the machine.
+
+    Raises:
+        dns.resolver.NoResolverConfiguration: the machine names none.
+        OSError: what names them cannot be read.
+    """
+    resolver = dns.asyncresolver.Resolver(configure=not nameservers)
+    if nameservers:
+        resolver.nameservers = [
+            dns.nameserver.Do53Nameserver(host, port) for host, port in map(split_nameserver, nameservers)
+        ]
+    return resolver
+
+
 class DnsResolver:
     """Asks name servers over UDP, and over TCP where an answer is truncated. Asks each question once.
 
@@ -160,11 +178,7 @@ class DnsResolver:
             return await self._follow(resolver, name, asked, kind)
 
     def _open(self) -> dns.asyncresolver.Resolver:
-        resolver = dns.asyncresolver.Resolver(configure=not self._nameservers)
-        if self._nameservers:
-            resolver.nameservers = [
-                dns.nameserver.Do53Nameserver(host, port) for host, port in map(split_nameserver, self._nameservers)
-            ]
+        resolver = open_nameservers(self._nameservers)
         resolver.timeout = self._query_seconds / 2  # of one try
         resolver.use_search_by_default = False
         return resolver

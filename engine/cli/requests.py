@@ -97,4 +97,5 @@ def make_plan_request(  # noqa: PLR0913 - one for each option
         store=workspace.store,
         transport=transport,
         limits=workspace.settings.limits,
+        nameservers=workspace.settings.dns.nameservers,
     )

@@ -38,8 +38,8 @@ verify = declare(
     Exits with 69 if a check fails, with 65 if only header fields of a message are wrong, and with 0 if none fails.
     """,
     click.Argument(["domain"], required=False),
-    click.Option(["--from", "sender"], metavar="ADDRESS", help="From address of your mail. Default: one at DOMAIN"),
-    click.Option(["--mail-from"], metavar="SUBDOMAIN", help="MAIL FROM domain. Default: the one that SES uses"),
+    click.Option(["--from", "sender"], metavar="ADDRESS", help="From address of your mail. Default: one at DOMAIN."),
+    click.Option(["--mail-from"], metavar="SUBDOMAIN", help="MAIL FROM domain. Default: the one that SES uses."),
     make_file_option("--message", "Examine this received message, an .eml file, instead of a domain.", exists=True),
     examples=[
         "mailrun ses verify acme.example",

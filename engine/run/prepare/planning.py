@@ -54,6 +54,7 @@ class PlanRequest(Struct, frozen=True, kw_only=True):
         find_forgotten: finds the addresses of people who were forgotten.
         limits: how large a file may be.
         ask_insights: looks new addresses up, which costs money; None where only known answers are applied.
+        nameservers: of `[dns]`, asked by the MX check; empty for those of the machine.
     """
 
     campaign: Campaign
@@ -71,6 +72,7 @@ class PlanRequest(Struct, frozen=True, kw_only=True):
     find_forgotten: FindForgotten | None = None
     limits: ReadLimits = DEFAULT_LIMITS
     ask_insights: AskInsights | None = None
+    nameservers: tuple[str, ...] = ()
 
     @property
     def name(self) -> str:
@@ -218,9 +220,11 @@ def _read_insights(request: PlanRequest) -> Insights | None:
 
 def _open_mail_hosts(request: PlanRequest, stack: ExitStack) -> LookUp:
     from engine.audience.mail_hosts import MailHosts  # noqa: PLC0415 - DNS is slow to import, and used only on request
+    from engine.authentication.resolver import open_nameservers  # noqa: PLC0415
 
+    resolver = open_nameservers(request.nameservers) if request.nameservers else None
     cache = None if request.store is None else request.store.local_folder / "cache" / "mx.parquet"
-    hosts = MailHosts(cache, request.created_at)
+    hosts = MailHosts(cache, request.created_at, resolver)
     stack.callback(hosts.save_cache)
     return hosts.look_up
 
