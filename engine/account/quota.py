@@ -6,7 +6,7 @@ from msgspec import Struct
 
 from engine.account.client import translate_aws_errors
 from engine.account.unknown_operation import UnknownOperationError, is_unknown_operation
-from engine.errors import ServiceError
+from engine.errors import MailrunError, ServiceError
 
 UNLIMITED = -1  # how SES writes an unlimited 24-hour quota
 
@@ -61,6 +61,14 @@ async def read_quota(client: Any) -> AccountQuota:
         sending_enabled=account.get("SendingEnabled", True),
         enforcement=account.get("EnforcementStatus", "HEALTHY"),
     )
+
+
+async def find_production_access(client: Any) -> bool | None:
+    """Find out whether the account has left the SES sandbox; None where SES does not say."""
+    try:
+        return (await read_quota(client)).production
+    except MailrunError:
+        return None  # it may not be read, or the endpoint is not SES: what is asked for goes on
 
 
 def refuse_if_stopped(quota: AccountQuota) -> None:

@@ -12,8 +12,9 @@ status = declare(
     "ses.account_status:ses_status",
     """Show the state of the SES account.
 
-    Shows the send rate, the 24-hour quota, production access, enforcement, the identities with their DKIM and MAIL FROM
-    state, and the configuration sets. Nothing is changed.
+    Shows the send rate, the 24-hour quota, production access, enforcement, the identities with the state of their
+    DKIM and MAIL FROM, and the configuration sets. States are read of the first 20 identities, about one a second.
+    Nothing is changed.
 
     Exits with 69 if the account may not send.
     """,
@@ -77,5 +78,5 @@ ses = declare_group(
     Region and credentials are those of the AWS environment or profile.
     """,
     [status, setup, verify, pools, reputation],
-    examples=["mailrun ses status"],
+    examples=["mailrun ses status", "mailrun ses setup acme.example --events sqs", "mailrun ses verify acme.example"],
 )

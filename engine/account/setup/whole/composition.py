@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from engine.account.services import AwsServices
 from engine.account.setup.buckets import Bucket
@@ -50,20 +51,36 @@ async def find_place(services: AwsServices, wanted: WantedState) -> Place:
 
 
 def list_notes(wanted: WantedState, resources: Sequence[Resource]) -> tuple[str, ...]:
-    """Say what a person should know about a wanted state, a sentence or a setting each."""
-    urls = {one.name: one.url for one in resources if isinstance(one, Queue)}
+    """Say what a person should know about a wanted state, a sentence each."""
     notes = []
     if wanted.events is None:
-        notes.append("No events are set up: bounces, complaints and deliveries need --events sqs or another service.")
+        notes.append("This set-up publishes no events. To read bounces, complaints and deliveries, add --events sqs.")
     else:
         notes.append("The events OPEN and CLICK are tracked: SES rewrites links and adds an image to HTML mail.")
-    if wanted.events is not None and wanted.events_name in urls:
-        notes.append(f'Add to mailrun.toml: [events] queue = "{urls[wanted.events_name]}"')
+    if wanted.inbound_domain:
+        queue = _find_queues(resources)[wanted.inbound_name]
+        notes.append(f"Read received mail with: mailrun inbound pull --queue {queue}")
+    return tuple(notes)
+
+
+def list_settings(wanted: WantedState, resources: Sequence[Resource]) -> dict[str, dict[str, Any]]:
+    """List the settings with which mailrun reads what the set-up makes.
+
+    Returns:
+        Values by section and key of mailrun.toml.
+    """
+    settings: dict[str, dict[str, Any]] = {}
+    queue = _find_queues(resources).get(wanted.events_name)
+    if wanted.events is not None and queue is not None:
+        settings["events"] = {"queue": queue}
     if wanted.inbound_domain:
         bucket = [one.name for one in resources if isinstance(one, Bucket)][-1]
-        notes.append(f'Add to mailrun.toml: [inbound] buckets = ["{bucket}"]')
-        notes.append(f"Read received mail with: mailrun inbound pull --queue {urls[wanted.inbound_name]}")
-    return tuple(notes)
+        settings["inbound"] = {"buckets": [bucket]}
+    return settings
+
+
+def _find_queues(resources: Sequence[Resource]) -> dict[str, str]:
+    return {one.name: one.url for one in resources if isinstance(one, Queue)}
 
 
 def _list_events(wanted: WantedState, place: Place) -> tuple[Resource, ...]:

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from msgspec import Struct
 from msgspec.structs import replace
 
+from engine.account.quota import find_production_access
 from engine.account.services import AwsServices
 from engine.account.setup.dns.dns_records import DnsRecord, list_records
 from engine.account.setup.dns.hosted_zones import Presence, RecordState, create_records, look_up_records
@@ -14,7 +16,7 @@ from engine.account.setup.sending.dkim_key import find_key
 from engine.account.setup.sending.identity import read_identity
 from engine.account.setup.wanted import WantedState
 from engine.account.setup.whole.carry_out import apply_all, compare_all
-from engine.account.setup.whole.composition import list_notes
+from engine.account.setup.whole.composition import list_notes, list_settings
 
 
 class SetupResult(Struct, frozen=True, kw_only=True):
@@ -27,7 +29,10 @@ class SetupResult(Struct, frozen=True, kw_only=True):
         steps: of the resources.
         records: to publish.
         has_dkim: whether the records of DKIM are known.
-        notes: what a person should know, a sentence or a setting each.
+        notes: what a person should know, a sentence each.
+        configuration_set: its name, which campaigns give.
+        settings: that mailrun.toml needs, by section and key.
+        production: whether the account may send to anyone; None where SES does not say.
         in_route53: what Route 53 has of the records; None where it was not asked. After a set-up was carried out, what
             was missing is present.
     """
@@ -39,6 +44,9 @@ class SetupResult(Struct, frozen=True, kw_only=True):
     records: tuple[DnsRecord, ...]
     has_dkim: bool
     notes: tuple[str, ...] = ()
+    configuration_set: str = ""
+    settings: dict[str, dict[str, Any]] = {}
+    production: bool | None = None
     in_route53: tuple[RecordState, ...] | None = None
 
     @property
@@ -101,7 +109,8 @@ class Setup(Struct, frozen=True, kw_only=True):
         identity = await read_identity(services, wanted.domain) or {}
         dkim = identity.get("DkimAttributes") or {}
         key = find_key(self.key_file) if wanted.dkim_selector else None
-        region = (await services.open("sesv2")).meta.region_name
+        client = await services.open("sesv2")
+        region = client.meta.region_name
         records = list_records(wanted, region, dkim, key.public if key else "")
         is_own = not wanted.dkim_selector and dkim.get("SigningAttributesOrigin") == "EXTERNAL"
         return SetupResult(
@@ -112,6 +121,9 @@ class Setup(Struct, frozen=True, kw_only=True):
             records=records,
             has_dkim=is_own or any(record.purpose == "DKIM" for record in records),
             notes=list_notes(wanted, self.resources),
+            configuration_set=wanted.configuration_set,
+            settings=list_settings(wanted, self.resources),
+            production=await find_production_access(client),
         )
 
 

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+from msgspec.structs import replace
 
 from engine.account.services import AwsServices, open_services
 from engine.account.setup import cloudformation, terraform
@@ -38,6 +39,7 @@ def ses_setup(
         print_lines(_write_file(wanted, key_file, format_name).rstrip("\n"))
         return ExitCode.FINISHED
     result = asyncio.run(_work(wanted, key_file, apply=apply, route53=route53))
+    result = replace(result, settings=_list_missing(result.settings, settings))
     if zone:
         print_lines(write_zone_file(result).rstrip("\n"))
     elif common.json:
@@ -55,6 +57,21 @@ def _read_settings(common: Common) -> Settings:
         if common.workspace is not None:
             raise
         return load_settings(Path.cwd(), store=common.store, ledger=common.ledger)
+
+
+def _list_missing(wanted: dict[str, dict[str, Any]], settings: Settings) -> dict[str, dict[str, Any]]:
+    """Leave out the settings that mailrun.toml has already."""
+    missing: dict[str, dict[str, Any]] = {}
+    for section, values in wanted.items():
+        present = getattr(settings, section)
+        lacking = {key: value for key, value in values.items() if not _includes(getattr(present, key), value)}
+        if lacking:
+            missing[section] = lacking
+    return missing
+
+
+def _includes(present: Any, wanted: Any) -> bool:
+    return set(wanted) <= set(present or ()) if isinstance(wanted, list) else bool(present == wanted)
 
 
 def _write_file(wanted: WantedState, key_file: Path, format_name: str) -> str:

@@ -1,6 +1,7 @@
 """What `mailrun ses setup` prints."""
 
-from collections.abc import Iterator, Sequence
+import json
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -12,6 +13,7 @@ from engine.account.setup.whole.overall import SetupResult
 from engine.errors import escape_controls
 
 _DONE = {Action.CREATE: "created", Action.CHANGE: "changed", Action.KEEP: "as it is"}
+_PRODUCTION_ACCESS = "https://docs.aws.amazon.com/ses/latest/dg/request-production-access.html"
 _ROUTE_53 = {
     Presence.MISSING: "Route 53: to create",
     Presence.PRESENT: "Route 53: present",
@@ -94,12 +96,41 @@ def _list_next(result: SetupResult) -> Iterator[str]:
     if not result.applied and not is_complete:
         yield "Nothing was changed. To carry the plan out, run the same command with --apply."
         return
-    if is_complete:
-        yield "The account is as wanted."
+    yield "The account is as wanted." if is_complete else "The account is set up."
+    yield "What remains:"
+    for number, (first, *more) in enumerate(_list_remaining(result), 1):
+        yield escape_controls(f"  {number}. {first}")
+        yield from (escape_controls(f"     {line}") for line in more)
+
+
+def _list_remaining(result: SetupResult) -> Iterator[list[str]]:
+    """List what a person has to do: a sentence, then lines to copy."""
     if result.to_publish:
-        yield "Publish these DNS records (`--zone` prints them as a zone file):"
-        yield from (f"  {record.name} {record.type}" for record in result.to_publish)
-    yield f"Then check them: mailrun ses verify {result.domain}"
+        records = [f"{record.name} {record.type}" for record in result.to_publish]
+        yield ["Publish these DNS records (`--zone` prints them as a zone file):", *records]
+    if result.production is False:
+        yield ["Request production access. Until then, SES sends to verified recipients only:", _PRODUCTION_ACCESS]
+    if result.settings:
+        yield ["Add to mailrun.toml, in sections that it has already or in new ones:", *write_settings(result.settings)]
+    campaign = [f'from = "News <news@{result.domain}>"', *write_settings(list_campaign_keys(result))]
+    yield ["Set in campaign.toml of each campaign:", *campaign]
+    yield [f"When the DNS records are published, check them: mailrun ses verify {result.domain}"]
+
+
+def list_campaign_keys(result: SetupResult) -> dict[str, dict[str, Any]]:
+    """List the sections and keys of campaign.toml with which a campaign uses a set-up."""
+    return {"delivery": {"configuration_set": result.configuration_set}}
+
+
+def write_settings(settings: Mapping[str, Mapping[str, Any]]) -> Iterator[str]:
+    """Write settings as lines of TOML.
+
+    >>> list(write_settings({"inbound": {"buckets": ["a"]}}))
+    ['[inbound]', 'buckets = ["a"]']
+    """
+    for section, values in settings.items():
+        yield f"[{section}]"
+        yield from (f"{key} = {json.dumps(value)}" for key, value in values.items())
 
 
 def to_json(result: SetupResult) -> dict[str, Any]:
@@ -123,5 +154,8 @@ def to_json(result: SetupResult) -> dict[str, Any]:
         "to_publish": [f"{record.name} {record.type}" for record in result.to_publish],
         "conflicts": list(result.conflicts),
         "notes": list(result.notes),
+        "production_access": result.production,
+        "mailrun_toml": result.settings,
+        "campaign_toml": list_campaign_keys(result),
         "zone": write_zone(result.records),
     }

@@ -21,6 +21,7 @@ from engine.authentication.results import RuleResult, Verdict
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
 from engine.cli.opening import read_settings
+from engine.cli.suggestions import write_command
 from engine.errors import ConfigurationError, ExitCode, UsageError
 from engine.on_demand import OnDemand
 from engine.settings import Settings, load_settings
@@ -140,4 +141,15 @@ def _write(verified: _Verified) -> list[str]:
     counted = count_verdicts(verified.results)
     if any(one.verdict is Verdict.UNKNOWN for one in verified.results):
         counted += "; unknown: DNS or SES gave no answer, which proves nothing"
-    return [*lines, counted]
+    return [*lines, counted, _suggest(verified)]
+
+
+def _suggest(verified: _Verified) -> str:
+    """Suggest the next command: the set-up, this one again, or the check of a campaign."""
+    failed = {one.code for one in verified.results if one.verdict is Verdict.FAIL}
+    domain = verified.facts.domain
+    if "identity_status" in failed and not verified.facts.is_identity:
+        return f"next: {write_command('ses', 'setup', domain)}"
+    if failed:
+        return f"next: correct what fails; when DNS has the records: {write_command('ses', 'verify', domain)}"
+    return f"next: {write_command('check', 'CAMPAIGN')}"
