@@ -49,7 +49,9 @@ def list_event_bridge_resources(place: Place, name: str, configuration_set: str)
 
 
 class BusRule(Struct, frozen=True):
-    """A rule of the default bus that sends the events of one configuration set to a queue.
+    """A rule of the default bus that sends the events of a configuration set to a queue.
+
+    Other configuration sets that the rule names stay in it.
 
     Attributes:
         place: where it is.
@@ -71,8 +73,7 @@ class BusRule(Struct, frozen=True):
     @property
     def pattern(self) -> dict[str, Any]:
         """Which events match."""
-        tags = {"ses:configuration-set": [self.configuration_set]}
-        return {"source": ["aws.ses"], "detail": {"mail": {"tags": tags}}}
+        return _make_pattern([self.configuration_set])
 
     async def compare(self, services: AwsServices) -> SetupStep:
         """Compare it with the account."""
@@ -89,7 +90,9 @@ class BusRule(Struct, frozen=True):
             given = {"Description": (found or {}).get("Description") or _DESCRIPTION}
             if (found or {}).get("RoleArn"):
                 given["RoleArn"] = (found or {})["RoleArn"]
-            await client.put_rule(Name=self.name, EventPattern=json.dumps(self.pattern), State="ENABLED", **given)
+            await client.put_rule(
+                Name=self.name, EventPattern=json.dumps(self._widen(found or {})), State="ENABLED", **given
+            )
         if await self._describe_target(client, found):
             answer = await client.put_targets(Rule=self.name, Targets=[self._target()])
             if answer.get("FailedEntryCount"):
@@ -146,16 +149,24 @@ class BusRule(Struct, frozen=True):
         return await find(client.describe_rule(Name=self.name), _ABSENT)
 
     def _describe(self, found: Mapping[str, Any]) -> list[str]:
-        wanted = self.pattern
-        try:
-            pattern = json.loads(found.get("EventPattern") or "null")
-        except ValueError:
-            pattern = None
-        details = [] if pattern == wanted else [f"EventPattern: {json.dumps(wanted)}"]
+        wanted = self._widen(found)
+        details = [] if _read_pattern(found) == wanted else [f"EventPattern: {json.dumps(wanted)}"]
         state = found.get("State")
         return (
             details if state == "ENABLED" else [*details, f"State: {state} -> ENABLED" if state else "State: ENABLED"]
         )
+
+    def _widen(self, found: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the pattern for this configuration set and for those that the rule names already."""
+        pattern = _read_pattern(found)
+        try:
+            named = pattern["detail"]["mail"]["tags"]["ses:configuration-set"]
+        except (KeyError, TypeError):
+            return self.pattern
+        if not isinstance(named, list) or not all(isinstance(one, str) for one in named):
+            return self.pattern
+        widened = _make_pattern(named if self.configuration_set in named else [*named, self.configuration_set])
+        return widened if pattern == _make_pattern(named) else self.pattern
 
     async def _describe_target(self, client: Any, found: Mapping[str, Any] | None) -> list[str]:
         targets = [] if found is None else await self._list_targets(client)
@@ -171,3 +182,14 @@ class BusRule(Struct, frozen=True):
                 break
             token = {"NextToken": page["NextToken"]}
         return targets
+
+
+def _make_pattern(configuration_sets: list[str]) -> dict[str, Any]:
+    return {"source": ["aws.ses"], "detail": {"mail": {"tags": {"ses:configuration-set": configuration_sets}}}}
+
+
+def _read_pattern(found: Mapping[str, Any]) -> Any:
+    try:
+        return json.loads(found.get("EventPattern") or "null")
+    except ValueError:
+        return None

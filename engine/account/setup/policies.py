@@ -5,6 +5,7 @@ A source is named by `aws:SourceArn` and `aws:SourceAccount`, so that no other a
 """
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
@@ -21,6 +22,7 @@ Statement = Mapping[str, Any]
 
 Policy = dict[str, Any]
 
+_SOURCE, _SHARED_SOURCE = "aws:sourcearn", ":configuration-set/"
 _LISTS = frozenset({"Action", "NotAction", "Resource", "NotResource"})  # of statements: a text means a list of one
 
 
@@ -144,18 +146,28 @@ def read_policy(text: str | Mapping[str, Any] | None, where: str = "") -> Policy
 
 
 def find_missing(policy: Policy, statements: Iterable[Statement]) -> list[str]:
-    """Return the Sids of the statements that a policy does not have, or has otherwise."""
-    found = {statement.get("Sid"): _normalise(statement) for statement in policy["Statement"]}
-    return [wanted["Sid"] for wanted in statements if found.get(wanted["Sid"]) != _normalise(wanted)]
+    """Return the Sids of the statements that a policy does not have, or has otherwise.
+
+    A statement that is also for other configuration sets of the same account and region is not missing.
+    """
+    found = {statement.get("Sid"): statement for statement in policy["Statement"]}
+    return [
+        wanted["Sid"]
+        for wanted in statements
+        if _normalise(found.get(wanted["Sid"], {})) != _normalise(_share(found.get(wanted["Sid"]), wanted))
+    ]
 
 
 def merge(policy: Policy, statements: Iterable[Statement]) -> Policy:
     """Put statements into a policy, in place of those with the same Sid; all others stay as they are.
 
+    Configuration sets that an own statement already names keep its permission: several may publish to one topic.
+
     >>> merge({"Version": "2012-10-17", "Statement": [{"Sid": "theirs"}]}, [{"Sid": "ours"}])["Statement"]
     [{'Sid': 'theirs'}, {'Sid': 'ours'}]
     """
-    own = {statement["Sid"]: dict(statement) for statement in statements}
+    found = {statement.get("Sid"): statement for statement in policy["Statement"]}
+    own = {statement["Sid"]: dict(_share(found.get(statement["Sid"]), statement)) for statement in statements}
     kept = [statement for statement in policy["Statement"] if statement.get("Sid") not in own]
     return {**policy, "Statement": [*kept, *own.values()]}
 
@@ -163,6 +175,34 @@ def merge(policy: Policy, statements: Iterable[Statement]) -> Policy:
 def write_policy(policy: Policy) -> str:
     """Write a policy as AWS takes it."""
     return json.dumps(policy, separators=(",", ":"))
+
+
+def _share(found: Statement | None, wanted: Statement) -> Statement:
+    """Return the wanted statement for its configuration set, and for those that the found statement names."""
+    sources = _list_sources(wanted)
+    others = [one for one in _list_sources(found or {}) if one not in sources and _is_neighbour(one, sources)]
+    if not others:
+        return wanted
+    condition = {
+        operator: {
+            key: sorted([*sources, *others]) if key.lower() == _SOURCE else value for key, value in tests.items()
+        }
+        for operator, tests in wanted["Condition"].items()
+    }
+    return {**wanted, "Condition": condition}
+
+
+def _list_sources(statement: Statement) -> list[str]:
+    condition = statement.get("Condition")
+    tests = [one for one in condition.values() if isinstance(one, Mapping)] if isinstance(condition, Mapping) else []
+    return [arn for test in tests for key, value in test.items() if key.lower() == _SOURCE for arn in _as_set(value)]
+
+
+def _is_neighbour(arn: str, sources: Sequence[str]) -> bool:
+    """Return whether an ARN is of a configuration set in the place of the sources, and no pattern."""
+    place, shared, name = arn.partition(_SHARED_SOURCE)
+    here = {source.partition(_SHARED_SOURCE)[:2] for source in sources}
+    return bool(shared) and (place, shared) in here and re.fullmatch(r"[A-Za-z0-9_-]+", name) is not None
 
 
 def _normalise(statement: Statement) -> bytes:

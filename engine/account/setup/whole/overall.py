@@ -58,6 +58,11 @@ class SetupResult(Struct, frozen=True, kw_only=True):
         return tuple(state.record for state in self.in_route53 if state.presence not in done)
 
     @property
+    def to_create(self) -> tuple[DnsRecord, ...]:
+        """The records that the same set-up with --apply would create in Route 53."""
+        return tuple(state.record for state in self.in_route53 or () if state.presence is Presence.MISSING)
+
+    @property
     def conflicts(self) -> tuple[str, ...]:
         """What is in the way, a sentence each."""
         of_records = [explain_conflict(state) for state in self.in_route53 or () if state.presence is Presence.CONFLICT]

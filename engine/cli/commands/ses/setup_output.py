@@ -55,6 +55,7 @@ def describe_result(result: SetupResult) -> Iterator[str]:
     yield (
         f"SES set-up of {result.domain} in {result.region}: "
         f"{counts[0]} {words[0]}, {counts[1]} {words[1]}, {kept} as wanted"
+        + (f"; {len(result.to_create)} DNS records to create in Route 53" if result.to_create else "")
     )
     for step in result.steps:
         yield from describe_step(step, done=result.applied)
@@ -92,11 +93,11 @@ def _shorten(record: DnsRecord) -> str:
 
 
 def _list_next(result: SetupResult) -> Iterator[str]:
-    is_complete = all(step.action is Action.KEEP for step in result.steps)
+    is_complete = all(step.action is Action.KEEP for step in result.steps) and not result.to_create
     if not result.applied and not is_complete:
         yield "Nothing was changed. To carry the plan out, run the same command with --apply."
         return
-    yield "The account is as wanted." if is_complete else "The account is set up."
+    yield "The account is as wanted." if is_complete and not result.conflicts else "The account is set up."
     yield "What remains:"
     for number, (first, *more) in enumerate(_list_remaining(result), 1):
         yield escape_controls(f"  {number}. {first}")

@@ -330,6 +330,39 @@ async def test_two_setups_live_side_by_side(account: TestAccount):
     assert await compare(account, (*first, *second)) == []
 
 
+async def test_second_domain_leaves_the_mail_of_the_first_alone(account: TestAccount):
+    """Both share the names of the set-up, and so the rule: a rule for the second alone would lose mail."""
+    from engine.account.setup.inbound import list_inbound_resources  # noqa: PLC0415
+
+    first = inbound(PLACE)
+    second = list_inbound_resources(PLACE, INBOUND, "reply.other.example", BUCKET, rule_set="mailrun")
+    await account.apply(first)
+    await account.apply(second)
+    rule = account.boto("ses").describe_receipt_rule(RuleSetName="mailrun", RuleName=INBOUND)["Rule"]
+    assert rule["Recipients"] == ["reply.acme.example", "reply.other.example"]
+    assert await compare(account, (*first, *second)) == []
+
+
+@pytest.mark.parametrize("way", ["sqs", "eventbridge", "firehose"])
+async def test_second_configuration_set_leaves_the_events_of_the_first(account: TestAccount, way: str):
+    """Both share the topic, rule or role: a policy for the second alone would stop the events of the first."""
+    from engine.account.setup.event_bridge import list_event_bridge_resources  # noqa: PLC0415
+    from engine.account.setup.events_queue import list_queue_resources  # noqa: PLC0415
+    from engine.account.setup.firehose import list_firehose_resources  # noqa: PLC0415
+
+    other = f"second-{way}"
+    account.boto("sesv2").create_configuration_set(ConfigurationSetName=other)
+    first = SETUPS[way](PLACE)
+    second = {
+        "sqs": lambda: list_queue_resources(PLACE, EVENTS, other),
+        "eventbridge": lambda: list_event_bridge_resources(PLACE, EVENTS, other),
+        "firehose": lambda: list_firehose_resources(PLACE, EVENTS, other, EVENTS_BUCKET),
+    }[way]()
+    await account.apply(first)
+    await account.apply(second)
+    assert await compare(account, (*first, *second)) == []
+
+
 async def test_bucket_that_another_account_has_taken_is_refused(account: TestAccount, monkeypatch: pytest.MonkeyPatch):
     import botocore.client  # noqa: PLC0415
     from botocore.exceptions import ClientError  # noqa: PLC0415

@@ -27,6 +27,7 @@ from engine.account.setup.sending.identity import IdentityResource
 from engine.account.setup.wanted import EventsService, TlsPolicy, WantedState
 from engine.account.setup.whole.composition import find_place, list_resources
 from engine.account.setup.whole.overall import Setup, SetupResult
+from engine.cli.commands.ses.setup_output import describe_result
 from engine.errors import ConfigurationError, MailrunError
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
 from engine.sandbox.server import SandboxSettings
@@ -324,9 +325,14 @@ def put_set(client: Any, zone: str, name: str, kind: str, value: str) -> None:
 def test_route_53_gets_missing_records_once(ses: Any, tmp_path: Path):
     del ses
     client, zone = open_zone()
+    run(make_setup(tmp_path), apply=True)
     setup = make_setup(tmp_path, route53=True)
     planned = run(setup, apply=False)
     assert {state.presence for state in planned.in_route53 or ()} == {Presence.MISSING}
+    described = "\n".join(describe_result(planned))  # the records are all that is left to do
+    assert f"; {len(planned.records)} DNS records to create in Route 53" in described
+    assert "run the same command with --apply" in described
+    assert "as wanted." not in described
     assert list_sets(client, zone) == {}
     done = run(setup, apply=True)
     assert done.to_publish == ()

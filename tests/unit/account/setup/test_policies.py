@@ -104,6 +104,30 @@ def test_statement_that_permits_something_else_is_missing(written: dict[str, obj
     assert find_missing(make_policy([written]), [OWN]) == ["MailrunTopic"]
 
 
+def test_statement_keeps_other_configuration_sets_of_the_account():
+    first, second = trust_ses(PLACE, "news"), trust_ses(PLACE, "shop")
+    merged = merge(merge(make_policy([]), [first]), [second])
+    assert find_missing(merged, [first]) == find_missing(merged, [second]) == []
+    sources = merged["Statement"][0]["Condition"]["StringEquals"]["aws:SourceArn"]
+    assert sorted(one.rpartition("/")[2] for one in sources) == ["news", "shop"]
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        "arn:aws:ses:eu-west-1:123456789012:configuration-set/*",
+        "arn:aws:ses:eu-west-1:111122223333:configuration-set/news",
+        "*",
+    ],
+)
+def test_statement_does_not_keep_a_source_that_is_none_of_ours(other: str):
+    wanted = trust_ses(PLACE, "news")
+    condition = {"StringEquals": {**wanted["Condition"]["StringEquals"], "aws:SourceArn": [other]}}
+    written = make_policy([{**wanted, "Condition": condition}])
+    assert find_missing(written, [wanted]) == ["MailrunSes"]
+    assert merge(written, [wanted])["Statement"] == [wanted]
+
+
 def test_order_of_resources_and_booleans_as_text_mean_nothing():
     wanted = deny_plain_http(PLACE, "acme")
     written = {**wanted, "Resource": wanted["Resource"][::-1], "Condition": {"Bool": {"aws:SecureTransport": False}}}
