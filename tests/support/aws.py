@@ -71,12 +71,17 @@ class TestAccount:
     async def apply(self, resources: Sequence[Resource], services: Any = None) -> None:
         """Do what the command does: compare, then apply what differs, one after the other."""
         for resource in resources:
-            step = await resource.compare(services or self.services)
-            if step.action is not Action.KEEP:
-                await resource.apply(services or self.services, step)
+            await self._apply_one(resource, services or self.services)
+
+    async def _apply_one(self, resource: Resource, services: Any) -> None:
+        step = await resource.compare(services)
+        if step.action is not Action.KEEP:
+            await resource.apply(services, step)
 
     async def prove_resumable(self, resources: Sequence[Resource], prepare: Callable[[], None] = lambda: None) -> int:
         """Interrupt an apply at every change, before AWS makes it and after, and apply again each time.
+
+        What is before the interrupted resource is compared again at the end, and not after each interruption.
 
         Args:
             resources: in order.
@@ -90,15 +95,19 @@ class TestAccount:
             self.reset()
             prepare()
             broken = InterruptedServices(self.services, answered=answered)
-            for count in range(_MOST_INTERRUPTIONS):
-                try:
-                    await self.apply(resources, broken)
-                except ServiceError:
-                    continue
-                interruptions.append(count)
-                break
+            interruptions.append(sum([await self._resume(resource, broken) for resource in resources]))
             assert set(await self.plan(resources)) == {Action.KEEP}
         return interruptions[-1]
+
+    async def _resume(self, resource: Resource, broken: "InterruptedServices") -> int:
+        """Apply a resource until it is not interrupted; return the number of interruptions."""
+        for count in range(_MOST_INTERRUPTIONS):
+            try:
+                await self._apply_one(resource, broken)
+            except ServiceError:
+                continue
+            return count
+        raise AssertionError(f"{resource} is never done")
 
 
 @contextmanager

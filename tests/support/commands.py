@@ -158,3 +158,15 @@ class ForkedCommand(subprocess.Popen[str]):
             self.returncode = int(self._status.readline())
             self._status.close()
         return self.returncode
+
+
+def run_command(
+    arguments: Sequence[str], folder: Path, environment: dict[str, str], seconds: float = 60
+) -> subprocess.CompletedProcess[str]:
+    """Run a forked command to its end, as `subprocess.run` does."""
+    command = ForkedCommand(arguments, folder, environment)
+    try:
+        stdout, stderr = command.communicate(timeout=seconds)
+    finally:
+        command.kill()
+    return subprocess.CompletedProcess(command.args, command.wait(), stdout, stderr)

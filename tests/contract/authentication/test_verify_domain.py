@@ -3,12 +3,12 @@
 import json
 import os
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.commands import run_command
 from support.dns import NO_REPLY, SERVFAIL, Zone, serve_dns
 from support.sending_domain import make_key, make_zone
 from support.ses import open_ses
@@ -38,17 +38,9 @@ def verify(
         "AWS_SECRET_ACCESS_KEY": sandbox.secret_access_key,
         "AWS_DEFAULT_REGION": sandbox.region,
     } if sandbox else {}  # fmt: skip
-    path = os.pathsep.join(sys.path)
     with serve_dns(zone) as server:
-        return subprocess.run(
-            [sys.executable, "-m", "engine", "ses", "verify", *arguments],
-            cwd=folder,
-            env=kept | nothing | of_sandbox | {"MAILRUN_DNS_NAMESERVERS": server, "PYTHONPATH": path},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        environment = kept | nothing | of_sandbox | {"MAILRUN_DNS_NAMESERVERS": server}
+        return run_command(["ses", "verify", *arguments], folder, environment)
 
 
 def set_up(sandbox: EmbeddedSandbox, zone: Zone) -> list[str]:

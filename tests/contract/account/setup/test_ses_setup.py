@@ -207,7 +207,9 @@ def test_an_apply_resumes_after_a_failure_at_any_call(
             wanted = read_state(ses)
             assert sum(not name.startswith(READS) for name in calls) >= 3
             records = None
-            for at in range(len(calls)):
+            for at, name in enumerate(calls):
+                if answered and name.startswith(READS):
+                    continue  # nothing was changed: as if it had not been answered
                 setup = start()
                 await watch(services, setup, at=at, answered=answered)
                 resumed = await carry_out(services, setup)

@@ -3,11 +3,11 @@
 import json
 import os
 import subprocess
-import sys
 from pathlib import Path
 from typing import Any
 
 import pytest
+from support.commands import run_command
 from support.dns import NO_REPLY, Zone, serve_dns
 from support.signed_mails import LETTER, SES_FIELDS, make_ses_mail, make_zone, sign
 
@@ -17,15 +17,8 @@ RAW = LETTER.replace("\n", "\r\n").encode()
 def verify(folder: Path, raw: bytes, zone: Zone, *options: str) -> subprocess.CompletedProcess[str]:
     (folder / "received.eml").write_bytes(raw)
     with serve_dns(zone) as server:
-        return subprocess.run(
-            [sys.executable, "-m", "engine", "ses", "verify", "--message", "received.eml", *options],
-            cwd=folder,
-            env={**os.environ, "MAILRUN_DNS_NAMESERVERS": server, "PYTHONPATH": os.pathsep.join(sys.path)},
-            capture_output=True,
-            text=True,
-            timeout=60,
-            check=False,
-        )
+        environment = {**os.environ, "MAILRUN_DNS_NAMESERVERS": server}
+        return run_command(["ses", "verify", "--message", "received.eml", *options], folder, environment)
 
 
 def read_json(done: subprocess.CompletedProcess[str]) -> dict[str, Any]:
