@@ -21,8 +21,8 @@ from engine.run.frozen import FrozenRun
 from engine.run.prepare.routes import Route
 from engine.run.send.context import SendContext
 from engine.run.send.processes import WorkerProcesses
-from engine.run.send.region import RegionPart, RegionProcesses
-from engine.run.send.regions import RegionTeam
+from engine.run.send.regions.region import RegionPart, RegionProcesses
+from engine.run.send.regions.team import RegionTeam
 from engine.run.send.wiring import SendJob, send_run
 from engine.stopping.stop import Stop
 

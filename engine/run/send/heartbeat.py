@@ -12,7 +12,7 @@ from engine.ledger.workers import HeartbeatReply, Liveness
 from engine.logs import get_logger
 from engine.run.guard.safeguards import SafeguardReading, Safeguards
 from engine.run.send.rates import Rates
-from engine.run.send.region import RegionPart
+from engine.run.send.regions.region import RegionPart
 from engine.stopping.stop import Stop, StopCause, StopReason
 
 SEEN_SECONDS = (

@@ -16,7 +16,7 @@ from engine.logs import get_logger
 from engine.run.guard.safeguards import Safeguards
 from engine.run.send.heartbeat import WorkerIdentity
 from engine.run.send.processes import WorkerProcesses
-from engine.run.send.region import RegionProcesses
+from engine.run.send.regions.region import RegionProcesses
 
 ADJUST_SECONDS = 0.5
 LAG_SECONDS = 0.05  # between two measurements of the event loop's lag

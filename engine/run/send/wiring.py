@@ -47,7 +47,7 @@ from engine.run.send.open_lease import OpenLeases
 from engine.run.send.processes import WorkerProcesses
 from engine.run.send.rates import Rates
 from engine.run.send.recheck import Watchlist
-from engine.run.send.region import RegionPart, RegionProcesses
+from engine.run.send.regions.region import RegionPart, RegionProcesses
 from engine.run.send.results import ResultKeeper
 from engine.run.send.tuning import Tuning
 from engine.run.send.warmup import WarmupShare, make_warmup_reader

@@ -30,8 +30,8 @@ from engine.run.prepare.routes import Route, check_region, check_routes
 from engine.run.restored import refuse_if_ledger_is_behind
 from engine.run.send.context import SendContext, make_context
 from engine.run.send.processes import StartWorker, WorkerProcesses
-from engine.run.send.region import RegionPart, RegionProcesses
-from engine.run.send.regions import RegionTeam
+from engine.run.send.regions.region import RegionPart, RegionProcesses
+from engine.run.send.regions.team import RegionTeam
 from engine.run.send.warmup import complete_facts_unless_stopped
 from engine.run.send.wiring import ReadSesRates, SendJob, send_run
 from engine.run.settle.event_proof import settle_all_proven

@@ -18,7 +18,7 @@ from engine.errors import MailrunError
 from engine.logs import get_logger
 from engine.run.prepare.routes import Route
 from engine.run.send.context import SendContext
-from engine.run.send.region import RegionPart, RegionStop
+from engine.run.send.regions.region import RegionPart, RegionStop
 from engine.stopping.stop import StopCause, StopReason
 
 LOOK_AGAIN_SECONDS = 60.0  # whether a region that has left can send again; then twice as long each time
