@@ -194,7 +194,6 @@ class Sandbox:
             faults=self._faults,
             latency=self._latency,
             feedback=self._feedback,
-            reputation=self._reputation,
         )
         try:
             self._url = await self._listen()

@@ -15,7 +15,6 @@ from engine.errors import docs_page
 from engine.sandbox.events.behaviour import Behaviour
 from engine.sandbox.events.feedback import Feedback
 from engine.sandbox.http.faults import SandboxFault, SandboxFaults
-from engine.sandbox.reputation.account_reputation import SandboxReputation
 from engine.sandbox.ses.account import ENFORCEMENT_STATUSES, SandboxAccount
 from engine.sandbox.ses.regions import SandboxRegions
 
@@ -24,7 +23,6 @@ FAULTS_PATH = "/_sandbox/faults"
 BEHAVIOUR_PATH = "/_sandbox/behaviour"
 FIREHOSE_PATH = "/_sandbox/firehose"
 IDENTITIES_PATH = "/_sandbox/identities"
-_RATES = ("bounce_rate", "complaint_rate")
 _REGION = re.compile(r"[a-z0-9-]{1,40}")
 
 
@@ -42,7 +40,6 @@ class Control:
         faults: where faults are queued.
         latency: read and changed.
         feedback: its behaviour is read and changed, and its files are written on request.
-        reputation: its rates are read and changed.
     """
 
     def __init__(
@@ -52,13 +49,11 @@ class Control:
         faults: SandboxFaults,
         latency: Latency,
         feedback: Feedback,
-        reputation: SandboxReputation,
     ) -> None:
         self._regions = regions
         self._faults = faults
         self._latency = latency
         self._feedback = feedback
-        self._reputation = reputation
         self._acts: dict[tuple[str, str], Callable[[bytes, str | None], dict[str, Any]]] = {
             ("GET", STATE_PATH): lambda _, region: self.state(region),
             ("PATCH", STATE_PATH): self._change_state,
@@ -113,12 +108,9 @@ class Control:
 
     def state(self, region: str | None = None) -> dict[str, Any]:
         """Return the settings, what was done since the start, and the queued faults; of one region or all."""
-        described = self._regions.describe(region)
         return {
-            **described,
+            **self._regions.describe(region),
             "latency_seconds": self._latency.seconds,
-            "bounce_rate": self._reputation.fixed.get("BOUNCE"),
-            "complaint_rate": self._reputation.fixed.get("COMPLAINT"),
             "faults": self._faults.documents(),
         }
 
@@ -127,44 +119,26 @@ class Control:
 
         Args:
             document: as parsed.
-            region: the only one that it concerns; None for all. Latency and rates of the reputation have none.
+            region: the only one that it concerns; None for all. The latency has none.
 
         Raises:
             ValueError: a member is unknown or has a wrong value.
         """
         if not isinstance(document, dict):
             raise ValueError("the body must be a JSON object")  # noqa: TRY004 - one kind of error for a bad document
-        known = (*_CHANGES, "latency_seconds", *_RATES)
+        known = (*_CHANGES, "latency_seconds")
         unknown = sorted(document.keys() - set(known))
         if unknown:
             raise ValueError(f"{unknown[0]} cannot be changed; {', '.join(known)} can")
         latency = document.get("latency_seconds", self._latency.seconds)
         read = {name: _CHANGES[name][0](name, value) for name, value in document.items() if name in _CHANGES}
-        rates = {name: document[name] for name in _RATES if name in document}
-        for name, value in rates.items():
-            self._check_rate(name, value)
         self._latency.seconds = _number("latency_seconds", latency)
-        for name, value in rates.items():
-            self._fix_rate(name, value)
 
         def apply(account: SandboxAccount) -> None:
             for name, value in read.items():
                 _CHANGES[name][1](account, value)
 
         self._regions.change(region, apply)
-
-    @staticmethod
-    def _check_rate(name: str, value: Any) -> None:
-        if value is not None and _number(name, value) > 1.0:
-            raise ValueError(f"{name} must be null or a number from 0 to 1")
-
-    def _fix_rate(self, name: str, value: Any) -> None:
-        """Set a rate as SES computes it; None computes it from the mail again."""
-        rate = name.removesuffix("_rate").upper()
-        if value is None:
-            self._reputation.fixed.pop(rate, None)
-        else:
-            self._reputation.fixed[rate] = float(value)
 
 
 def refuse(message: str) -> web.Response:
@@ -192,6 +166,19 @@ def _status(name: str, value: Any) -> str:
     return str(value)
 
 
+def _rate(name: str, value: Any) -> float | None:
+    if value is not None and _number(name, value) > 1.0:
+        raise ValueError(f"{name} must be null or a number from 0 to 1")
+    return value if value is None else float(value)
+
+
+def _fix_rate(account: SandboxAccount, value: float | None, *, kind: str) -> None:
+    """Set a rate as SES computes it; None computes it from the mail again."""
+    account.fixed_rates.pop(kind, None)
+    if value is not None:
+        account.fixed_rates[kind] = value
+
+
 def _set_maximum(account: SandboxAccount, value: float) -> None:
     account.quota.maximum = value
 
@@ -205,6 +192,8 @@ _CHANGES: Mapping[str, tuple[Callable[[str, Any], Any], Callable[[SandboxAccount
     "sending_enabled": (_flag, lambda account, value: setattr(account, "sending_enabled", value)),
     "reachable": (_flag, lambda account, value: setattr(account, "reachable", value)),
     "enforcement_status": (_status, lambda account, value: setattr(account, "enforcement_status", value)),
+    "bounce_rate": (_rate, partial(_fix_rate, kind="BOUNCE")),
+    "complaint_rate": (_rate, partial(_fix_rate, kind="COMPLAINT")),
 }
 
 

@@ -42,22 +42,16 @@ class SandboxReputation:
         account: whose reputation.
         figures: what happened to its mail.
         clock: time.
-
-    Attributes:
-        fixed: BOUNCE or COMPLAINT to the account's rate, 0 to 1, instead of the computed one.
     """
 
     def __init__(self, account: SandboxAccount, figures: SendingFigures, clock: Clock) -> None:
         self._account = account
         self._figures = figures
         self._clock = clock
-        self.fixed: dict[str, float] = {}
 
     def of(self, account: SandboxAccount) -> "SandboxReputation":
-        """Return the reputation of another region's account; the mail of all regions counts together."""
-        other = SandboxReputation(account, self._figures, self._clock)
-        other.fixed = self.fixed
-        return other
+        """Return the reputation of another region's account; the mail of all regions counts together, fixed rates do not."""
+        return SandboxReputation(account, self._figures, self._clock)
 
     @property
     def operations(self) -> dict[tuple[str, str], Callable[[str, Query, bytes], SandboxReply]]:
@@ -83,8 +77,9 @@ class SandboxReputation:
             Start of the period in seconds since 1970, in order, to the rate, 0 to 1.
         """
         now = int(self._clock.now().timestamp())
-        if configuration_set is None and rate in self.fixed:
-            return {now // seconds * seconds: self.fixed[rate]}
+        fixed = self._account.fixed_rates
+        if configuration_set is None and rate in fixed:
+            return {now // seconds * seconds: fixed[rate]}
         self._figures.refresh()
         matches = _is_of(configuration_set)
         sent = self._figures.count("SEND", matches, seconds=seconds)

@@ -51,6 +51,7 @@ class SandboxAccount:
         self.reachable = True
         self.enforcement_status = "HEALTHY"
         self.vdm_enabled = False
+        self.fixed_rates = dict[str, float]()  # BOUNCE or COMPLAINT, 0 to 1, instead of the computed one
         self.accepted_messages = 0
         self.accepted_recipients = 0
         self.throttled_calls = 0

@@ -67,6 +67,8 @@ class SandboxRegions:
             "reachable": all(each.reachable for each in accounts),
             "enforcement_status": first.enforcement_status,
             "vdm_enabled": first.vdm_enabled,
+            "bounce_rate": first.fixed_rates.get("BOUNCE"),
+            "complaint_rate": first.fixed_rates.get("COMPLAINT"),
             "accepted_messages": sum(each.accepted_messages for each in accounts),
             "accepted_recipients": sum(each.accepted_recipients for each in accounts),
             "throttled": sum(each.throttled_calls for each in accounts),
