@@ -91,7 +91,7 @@ def find_acknowledged(decisions: Iterable[tuple[str | None, str, Mapping[str, An
     known: dict[str, float] = {}
     for run, what, detail in decisions:
         if what == PAUSE:
-            paused[run] = detail.get(SES_RATES) or paused.get(run, {})
+            paused[run] = {**paused.get(run, {}), **detail.get(SES_RATES, {})}  # several regions may pause it at once
             continue
         for rate, value in paused.pop(run, {}).items():
             known[rate] = max(value, known.get(rate, 0.0))

@@ -16,10 +16,12 @@ class CurrentRates:
 
     Args:
         clock: for the time, and for waits.
+        region: of the account; empty for the one that botocore resolves.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, region: str = "") -> None:
         self._clock = clock
+        self._region = region or None
         self._stack = AsyncExitStack()
         self._services: AwsServices | None = None
 
@@ -32,7 +34,7 @@ class CurrentRates:
         """
         if self._services is None:
             self._services = await self._stack.enter_async_context(open_services(clock=self._clock))
-        client = await self._services.open("cloudwatch")
+        client = await self._services.open("cloudwatch", self._region)
         series = await read_rates(client, [], now=self._clock.now(), days=DAYS)
         return {one.kind: one.latest.value for one in series if one.latest is not None}
 

@@ -30,12 +30,13 @@ log = get_logger()
 
 
 class SesRateFinding(Struct, frozen=True):
-    """A rate that has reached its limit, or half of it."""
+    """A rate that has reached its limit, or half of it; `region` is empty where the run names none."""
 
     kind: RateKind
     rate: float
     limit: float
     level: GuardLevel
+    region: str = ""
 
     def describe(self) -> str:
         """Describe the finding, for the run's reason.
@@ -44,13 +45,22 @@ class SesRateFinding(Struct, frozen=True):
         "the account's bounce rate as SES computes it is 6.10%, and [guard] max_ses_bounce_rate is 5.00%"
         """
         name = f"[guard] max_ses_{self.kind}_rate"
-        return f"the account's {self.kind} rate as SES computes it is {self.rate:.2%}, and {name} is {self.limit:.2%}"
+        whose = f"{self.region}: the account's" if self.region else "the account's"
+        return f"{whose} {self.kind} rate as SES computes it is {self.rate:.2%}, and {name} is {self.limit:.2%}"
+
+    @property
+    def remedy(self) -> str:
+        """What a person does about it."""
+        there = f"AWS_DEFAULT_REGION={self.region} " if self.region else ""
+        return (
+            f"see {there}mailrun ses reputation, and find out which mail causes it; to resume anyway: mailrun resume"
+            " RUN, then launch again"
+        )
 
 
-REMEDY = (
-    "see mailrun ses reputation, and find out which mail causes it; to resume anyway: mailrun resume RUN, then launch"
-    " again"
-)
+def name_rate(kind: RateKind, region: str) -> str:
+    """Name a rate in the ledger's decisions: `bounce`, or `eu-west-1 bounce` where the run names the region."""
+    return f"{region} {kind}" if region else str(kind)
 
 
 def find_limits(spec: GuardSpec) -> dict[RateKind, float]:
@@ -60,23 +70,28 @@ def find_limits(spec: GuardSpec) -> dict[RateKind, float]:
 
 
 def judge_ses_rates(
-    rates: Mapping[RateKind, float], limits: Mapping[RateKind, float], acknowledged: Mapping[str, float]
+    rates: Mapping[RateKind, float],
+    limits: Mapping[RateKind, float],
+    acknowledged: Mapping[str, float],
+    region: str = "",
 ) -> list[SesRateFinding]:
     """Compare rates with their limits; return the findings, those that pause first.
 
     Args:
         rates: as SES computes them, 0 to 1; a rate that is unknown is missing.
         limits: of the campaign.
-        acknowledged: rates with which a person has resumed a run.
+        acknowledged: rates with which a person has resumed a run, by `name_rate`.
+        region: of the account; empty where the run names none.
     """
     findings = []
     for kind, limit in limits.items():
         rate = rates.get(kind, 0.0)
         if rate < limit * NEAR:
             continue
-        seen = acknowledged.get(kind)
+        seen = acknowledged.get(name_rate(kind, region))
         pauses = rate >= limit and (seen is None or rate > seen * RISE)
-        findings.append(SesRateFinding(kind, rate, limit, GuardLevel.PAUSE if pauses else GuardLevel.WARNING))
+        level = GuardLevel.PAUSE if pauses else GuardLevel.WARNING
+        findings.append(SesRateFinding(kind, rate, limit, level, region))
     return sorted(findings, key=lambda finding: finding.level is not GuardLevel.PAUSE)
 
 
@@ -90,6 +105,7 @@ class SesRateGuard(Struct, kw_only=True):
         recorder: writes to the ledger.
         clock: both of its times.
         stop: is requested where the run must pause.
+        region: of the account, where the run names its regions; each has a guard of its own.
     """
 
     run: str
@@ -98,6 +114,7 @@ class SesRateGuard(Struct, kw_only=True):
     recorder: Recorder
     clock: Clock
     stop: Stop
+    region: str = ""
     _warned: set[RateKind | None] = field(default_factory=set)  # None: that the rates could not be read
 
     async def check_first(self) -> None:
@@ -131,17 +148,17 @@ class SesRateGuard(Struct, kw_only=True):
         now = self.clock.now()
         for finding in await self.recorder.transact(lambda tx: self._decide(tx, rates, now)):
             if finding.level is GuardLevel.PAUSE and not self.stop.requested:
-                log.error("guard.pause", run=self.run, note=finding.describe(), do=REMEDY)
-                self.stop.request(StopReason(StopCause.GUARDED, finding.describe(), REMEDY))
+                log.error("guard.pause", run=self.run, note=finding.describe(), do=finding.remedy)
+                self.stop.request(StopReason(StopCause.GUARDED, finding.describe(), finding.remedy))
             elif finding.kind not in self._warned:
                 self._warned.add(finding.kind)
-                log.warning("guard.warning", run=self.run, note=finding.describe(), do=REMEDY)
+                log.warning("guard.warning", run=self.run, note=finding.describe(), do=finding.remedy)
 
     def _decide(self, tx: Connection, rates: Mapping[RateKind, float], now: datetime) -> list[SesRateFinding]:
         """Judge with what people have acknowledged; record the rates that pause the run."""
         acknowledged = decisions.read_acknowledged_rates(tx, self.run, now - RECENT)
-        findings = judge_ses_rates(rates, self.limits, acknowledged)
-        pausing = {str(one.kind): one.rate for one in findings if one.level is GuardLevel.PAUSE}
+        findings = judge_ses_rates(rates, self.limits, acknowledged, self.region)
+        pausing = {name_rate(one.kind, one.region): one.rate for one in findings if one.level is GuardLevel.PAUSE}
         if pausing and not self.stop.requested:
             decisions.record_rates_of_pause(tx, self.run, pausing, now)
         return findings
@@ -149,5 +166,6 @@ class SesRateGuard(Struct, kw_only=True):
     def _warn_unread(self, what: str, remedy: str) -> None:
         if None not in self._warned:
             self._warned.add(None)
-            note = f"{what}; the run goes on without the account's rates as SES computes them"
+            where = f"{self.region}: " if self.region else ""
+            note = f"{where}{what}; the run goes on without the account's rates as SES computes them"
             log.warning("guard.ses_rates_unread", run=self.run, note=note, do=remedy)

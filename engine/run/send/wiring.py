@@ -77,6 +77,7 @@ class SendJob(Struct, frozen=True, kw_only=True):
         count: receives an outcome and the number of recipients who got it.
         processes: further processes that send for the run.
         read_ses_rates: reads the account's rates as SES computes them; None where the run does not go to SES.
+        named_region: the account's, where the campaign names its regions; empty where it does not.
         region: its part in a run that is sent through several regions; None for any other.
         worker_id: the worker's random identity.
     """
@@ -91,6 +92,7 @@ class SendJob(Struct, frozen=True, kw_only=True):
     count: Callable[[Outcome, int], None]
     processes: WorkerProcesses | RegionProcesses
     read_ses_rates: ReadSesRates | None = None
+    named_region: str = ""
     region: RegionPart | None = None
     worker_id: str = field(default_factory=lambda: uuid.uuid4().hex)
 
@@ -112,6 +114,8 @@ async def send_run(context: SendContext, job: SendJob) -> None:
     crew = _make_crew(context, job, recorder, marks)
     try:
         await crew.ses_rates.check_first()
+        if job.region is not None:
+            await job.region.begin()
         await crew.heartbeat.register()
         try:
             async with _beside(crew.list_side_tasks(), stop):
@@ -212,6 +216,7 @@ def _make_ses_rates(context: SendContext, job: SendJob, recorder: Recorder) -> S
         recorder=recorder,
         clock=context.clock,
         stop=context.stop,
+        region=job.named_region,
     )
 
 

@@ -164,9 +164,8 @@ async def send(context: SendContext, request: SendRequest, frozen: FrozenRun, ro
             folder=frozen.folder,
             worker=str(os.getpid()),
         )
-        # With regions: SES's rates are of each region, and the reader's are of the region of AWS's settings.
-        watches_rates = not route.outbound.region and request.endpoint is None and has_ses_rates(route.outbound)
-        async with transport as opened, _open_ses_rates(context, watches=watches_rates) as read_ses_rates:
+        watched = route.outbound if request.endpoint is None and has_ses_rates(route.outbound) else None
+        async with transport as opened, _open_ses_rates(context, watched) as read_ses_rates:
             job = SendJob(
                 frozen=frozen,
                 spec=campaign.spec,
@@ -178,6 +177,7 @@ async def send(context: SendContext, request: SendRequest, frozen: FrozenRun, ro
                 count=request.count,
                 processes=processes if region is None else RegionProcesses(processes, loads, region.name),
                 read_ses_rates=read_ses_rates,
+                named_region=route.outbound.region,
                 region=region,
             )
             with hold_worker_lock(job.worker_id):
@@ -207,12 +207,12 @@ def has_ses_rates(outbound: Outbound) -> bool:
 
 
 @asynccontextmanager
-async def _open_ses_rates(context: SendContext, *, watches: bool) -> AsyncIterator[ReadSesRates | None]:
+async def _open_ses_rates(context: SendContext, watched: Outbound | None) -> AsyncIterator[ReadSesRates | None]:
     """Yield what reads the account's rates, which connects at the first read; None where they are not watched."""
-    if not watches:
+    if watched is None:
         yield None
         return
-    rates = _make_current_rates(context.clock)
+    rates = _make_current_rates(context.clock, watched.region)
     try:
         yield rates.read
     finally:

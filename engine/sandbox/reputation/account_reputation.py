@@ -50,7 +50,7 @@ class SandboxReputation:
         self._clock = clock
 
     def of(self, account: SandboxAccount) -> "SandboxReputation":
-        """Return the reputation of another region's account; the mail of all regions counts together, fixed rates do not."""
+        """Return the reputation of another region's account; the mail of all regions counts together."""
         return SandboxReputation(account, self._figures, self._clock)
 
     @property

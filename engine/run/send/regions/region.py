@@ -1,6 +1,7 @@
 """One of several regions that a process sends through: its own stop, and what it needs to know of the others."""
 
-from collections.abc import Callable, Collection, Mapping
+import asyncio
+from collections.abc import Awaitable, Callable, Collection, Mapping
 
 from msgspec import Struct, field
 from msgspec.structs import replace
@@ -41,6 +42,29 @@ class RegionStop(Stop):
         super().request(reason)
 
 
+class CommonBegin:
+    """Lets the regions of a process begin together, so that no mail leaves before each account was looked at."""
+
+    def __init__(self) -> None:
+        self._missing = set[str]()
+        self._all_ready = asyncio.Event()
+
+    def expect(self, region: str) -> None:
+        """Wait for a region, too."""
+        self._missing.add(region)
+
+    def give_up(self, region: str) -> None:
+        """Wait no longer for a region: it is ready, or it has ended."""
+        self._missing.discard(region)
+        if not self._missing:
+            self._all_ready.set()
+
+    async def wait(self, region: str) -> None:
+        """Wait until all regions are ready, this one included; one that joins later waits for none."""
+        self.give_up(region)
+        await self._all_ready.wait()
+
+
 class RegionPart(Struct, frozen=True, kw_only=True):
     """A region's part in a run that is sent through several.
 
@@ -51,6 +75,7 @@ class RegionPart(Struct, frozen=True, kw_only=True):
         explain_pause: returns why the run is paused, if this region was the last one that could send.
         is_last: returns whether no other region of this process sends now.
         list_away: returns the regions that cannot send now: name -> why.
+        begin: waits until all regions that send from the start may send their first message.
     """
 
     name: str
@@ -59,6 +84,7 @@ class RegionPart(Struct, frozen=True, kw_only=True):
     explain_pause: Callable[[], str]
     is_last: Callable[[], bool]
     list_away: Callable[[], Mapping[str, str]]
+    begin: Callable[[], Awaitable[None]]
 
 
 class RegionProcesses(Struct, frozen=True):

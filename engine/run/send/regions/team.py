@@ -18,7 +18,7 @@ from engine.errors import MailrunError
 from engine.logs import get_logger
 from engine.run.prepare.routes import Route
 from engine.run.send.context import SendContext
-from engine.run.send.regions.region import RegionPart, RegionStop
+from engine.run.send.regions.region import CommonBegin, RegionPart, RegionStop
 from engine.stopping.stop import StopCause, StopReason
 
 LOOK_AGAIN_SECONDS = 60.0  # whether a region that has left can send again; then twice as long each time
@@ -47,6 +47,7 @@ class RegionTeam(Struct, frozen=True, kw_only=True):
     send: SendThrough
     _stops: dict[str, RegionStop] = field(default_factory=dict)  # of the regions that send
     _away: dict[str, str] = field(default_factory=dict)  # region -> why it does not
+    _begin: CommonBegin = field(default_factory=CommonBegin)
     _none_sends: asyncio.Event = field(default_factory=asyncio.Event)
 
     async def run(self) -> None:
@@ -60,6 +61,7 @@ class RegionTeam(Struct, frozen=True, kw_only=True):
                 self._away[route.outbound.region] = route.problem
             else:
                 self._open(route.outbound.region)
+                self._begin.expect(route.outbound.region)
         following = asyncio.create_task(self._follow_process(), name="stop of the regions")
         tasks = [asyncio.create_task(self._attend(each), name=each.outbound.region) for each in self.routes]
         try:
@@ -149,6 +151,7 @@ class RegionTeam(Struct, frozen=True, kw_only=True):
 
     def _close(self, region: str) -> None:
         del self._stops[region]
+        self._begin.give_up(region)
         if not self._stops:
             self._none_sends.set()
 
@@ -160,6 +163,7 @@ class RegionTeam(Struct, frozen=True, kw_only=True):
             explain_pause=lambda: self._explain_pause(region),
             is_last=lambda: all(other == region or stop.requested for other, stop in self._stops.items()),
             list_away=lambda: dict(self._away),
+            begin=lambda: self._begin.wait(region),
         )
 
     def _explain_pause(self, region: str) -> str:

@@ -49,6 +49,15 @@ def test_an_acknowledged_rate_says_nothing_about_the_other() -> None:
     assert levels({COMPLAINT: 0.002}, {"bounce": 0.06}) == [("complaint", "pause")]
 
 
+def test_a_rate_is_acknowledged_for_its_region_alone() -> None:
+    acknowledged = {"bounce": 0.06, "eu-west-1 bounce": 0.06}
+    found = {region: judge_ses_rates({BOUNCE: 0.06}, LIMITS, acknowledged, region)[0] for region in ("", "eu-west-1")}
+    assert [one.level for one in found.values()] == [GuardLevel.WARNING, GuardLevel.WARNING]
+    (other,) = judge_ses_rates({BOUNCE: 0.06}, LIMITS, acknowledged, "eu-central-1")
+    assert other.level is GuardLevel.PAUSE
+    assert other.describe().startswith("eu-central-1: the account's bounce rate")
+
+
 def test_a_limit_of_one_switches_a_rate_off() -> None:
     spec = GuardSpec(max_ses_bounce_rate=1.0, max_ses_complaint_rate=1.0)
     assert find_limits(spec) == {}
@@ -67,6 +76,7 @@ def pause(run: str, **rates: float) -> tuple[str, str, dict[str, Any]]:
         ([pause("a/1", bounce=0.06), ("a/1", "approve", {})], {"bounce": 0.06}),
         ([pause("a/1", bounce=0.06), ("b/1", "resume", {})], {}),
         ([("a/1", "resume", {}), pause("a/1", bounce=0.06)], {}),
+        ([pause("a/1", x=0.06), pause("a/1", y=0.07), ("a/1", "resume", {})], {"x": 0.06, "y": 0.07}),  # two regions
         ([pause("a/1", bounce=0.06), ("a/1", "pause", {"reason": "by hand"}), ("a/1", "resume", {})], {"bounce": 0.06}),
         (
             [pause("a/1", bounce=0.09), ("a/1", "resume", {}), pause("b/1", bounce=0.06), ("b/1", "resume", {})],
