@@ -15,7 +15,7 @@ def list_blocks(page: Path) -> list[tuple[str, str]]:
 
 def put_mailrun_on_path(folder: Path) -> str:
     """Make a folder with the commands `mailrun` and `python` in it; returns PATH with that folder first."""
-    folder.mkdir()
+    folder.mkdir(exist_ok=True)
     for name, arguments in (("mailrun", "-m engine "), ("python", "")):
         (folder / name).write_text(f'#!/bin/sh\nexec "{sys.executable}" {arguments}"$@"\n')
         (folder / name).chmod(0o755)
