@@ -81,6 +81,11 @@ def describe_sender_rules(rows: Sequence[RuleRow]) -> Iterator[str]:
         by = ", ".join(row.list_receivers(verdict))
         yield f"  {_SAID[verdict]} {found.code}: {what}"
         yield f"        {_WHO[verdict].format(by)}{'; ' if found.remedy else ''}{found.remedy}"
+        if verdict is not Verdict.UNKNOWN:
+            sources = dict.fromkeys(
+                row.rule.find_source(one) for one, given in row.verdicts.items() if given is verdict
+            )
+            yield from (f"        see {source}" for source in sources)
 
 
 def _describe_content(found: Rendered) -> Iterator[str]:
