@@ -11,6 +11,7 @@ from engine.setting_sections import SesSettings
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
 _NAME = re.compile(r"[A-Za-z0-9_-]{1,64}")
 _LONGEST_DOMAIN = 253
+_OPTIONS = frozenset({"mail_from", "configuration_set", "pool", "dkim_selector", "dmarc"})  # of the command
 
 
 def read_wanted(settings: SesSettings) -> WantedState:
@@ -25,7 +26,7 @@ def read_wanted(settings: SesSettings) -> WantedState:
     """
     if not settings.domain:
         raise UsageError("no domain is named", where="[ses] domain", remedy="name it: mailrun ses setup acme.example")
-    domain = read_domain(settings.domain, "[ses] domain")
+    domain = read_domain(settings.domain, "DOMAIN, or [ses] domain")
     return WantedState(
         domain=domain,
         mail_from=_read_subdomain(settings.mail_from, domain, "mail_from"),
@@ -77,15 +78,20 @@ def _read_subdomain(text: str, domain: str, key: str) -> str:
     name = text.strip().rstrip(".").lower()
     if name in ("", domain):
         raise ConfigurationError(
-            f"{key} must be a subdomain of {domain}", where=f"[ses] {key}", remedy=f"write it like bounce.{domain}"
+            f"{key} must be a subdomain of {domain}", where=_locate(key), remedy=f"write it like bounce.{domain}"
         )
-    return read_domain(name if name.endswith(f".{domain}") else f"{name}.{domain}", f"[ses] {key}")
+    return read_domain(name if name.endswith(f".{domain}") else f"{name}.{domain}", _locate(key))
+
+
+def _locate(key: str) -> str:
+    """Name the option, where the command has one, and the key."""
+    return f"--{key.replace('_', '-')}, or [ses] {key}" if key in _OPTIONS else f"[ses] {key}"
 
 
 def _read_selector(text: str) -> str:
     if text and _LABEL.fullmatch(text.lower()) is None:
         raise ConfigurationError(
-            f"{text} is not a selector", where="[ses] dkim_selector", remedy="use letters, digits and -, up to 63"
+            f"{text} is not a selector", where=_locate("dkim_selector"), remedy="use letters, digits and -, up to 63"
         )
     return text.lower()
 
@@ -93,7 +99,7 @@ def _read_selector(text: str) -> str:
 def _read_name(text: str, key: str) -> str:
     if _NAME.fullmatch(text) is None:
         raise ConfigurationError(
-            f"{text} is not a valid name", where=f"[ses] {key}", remedy="use letters, digits, - and _, up to 64"
+            f"{text} is not a valid name", where=_locate(key), remedy="use letters, digits, - and _, up to 64"
         )
     return text
 
@@ -106,7 +112,7 @@ def _read_dmarc(text: str) -> str:
     ):
         raise ConfigurationError(
             "dmarc is not a DMARC record",
-            where="[ses] dmarc",
+            where=_locate("dmarc"),
             remedy="write it like v=DMARC1; p=none; rua=mailto:dmarc@acme.example",
         )
     return record

@@ -52,7 +52,9 @@ def test_whole_subdomains_are_taken_as_they_are():
 def test_a_wrong_name_is_refused_with_its_key(key: str, value: str):
     with pytest.raises(ConfigurationError) as refused:
         read_wanted(SesSettings(**{"domain": "acme.example", key: value}))
-    assert refused.value.where == f"[ses] {key}"
+    options = {"mail_from", "configuration_set", "pool", "dkim_selector", "dmarc"}
+    given = "DOMAIN, or " if key == "domain" else f"--{key.replace('_', '-')}, or " if key in options else ""
+    assert refused.value.where == f"{given}[ses] {key}"
 
 
 def test_a_set_up_without_a_domain_is_refused():
