@@ -76,6 +76,9 @@ def _prepare(work: Callable[[], T]) -> tuple[asyncio.Future[T], Callable[[], Non
     """Make the future of work, and the function that does the work and settles the future, for another thread."""
     loop = asyncio.get_running_loop()
     done: asyncio.Future[T] = loop.create_future()
+    # Taken out when it runs, so that the thread never drops the last reference, such as to a client with connections:
+    # its finalizers would run in the thread while the process ends.
+    pending = [work]
 
     def settle(value: T | None, error: BaseException | None) -> None:
         if done.done():
@@ -88,7 +91,7 @@ def _prepare(work: Callable[[], T]) -> tuple[asyncio.Future[T], Callable[[], Non
     def run() -> None:
         value, error = None, None
         try:
-            value = work()
+            value = pending.pop()()
         except BaseException as raised:  # noqa: BLE001 - handed to the coroutine that waits
             error = raised
         if not loop.is_closed():

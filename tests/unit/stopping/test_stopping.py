@@ -4,13 +4,15 @@ import asyncio
 import os
 import signal
 import threading
+import weakref
 from collections.abc import Callable
+from contextlib import closing
 from typing import TypeVar
 
 import pytest
 
 from engine.errors import DataError, PausedError
-from engine.stopping.abandonable import run_in_daemon_thread, wait_unless_stopped
+from engine.stopping.abandonable import DaemonThread, run_in_daemon_thread, wait_unless_stopped
 from engine.stopping.parent import watch_parent
 from engine.stopping.signals import NUMBERS, SAME_SECONDS, stop_on_signals
 from engine.stopping.stop import Stop, StopCause, StopReason
@@ -131,3 +133,18 @@ async def test_after_the_block_sigterm_does_what_it_did_before():
     with stop_on_signals(Stop()):
         assert signal.getsignal(signal.SIGTERM) != before
     assert signal.getsignal(signal.SIGTERM) == before
+
+
+async def test_daemon_thread_keeps_nothing_of_work_that_is_done():
+    """Else it drops a client's last reference while the process ends, and finalizers run in two threads."""
+
+    class Work:
+        def __call__(self) -> int:
+            return 1
+
+    work = Work()
+    left = weakref.ref(work)
+    with closing(DaemonThread("test")) as thread:
+        assert await thread.run(work) == 1
+        del work
+        assert left() is None
