@@ -17,10 +17,11 @@ from botocore.config import Config
 from botocore.credentials import Credentials
 from msgspec import Struct
 
+from engine.account.answers import call_and_read, refuse_other_text
 from engine.account.credentials import SpacedCredentials
 from engine.account.permissions import explain_denied, is_denied
 from engine.account.session import make_session
-from engine.errors import ConfigurationError, MailrunError, ServiceError, docs_page
+from engine.errors import ConfigurationError, MailrunError, ServiceError, docs_page, escape_controls
 from engine.on_demand import OnDemand
 from engine.stopping.abandonable import DaemonThread, run_in_daemon_thread
 from engine.system.proxies import explain_proxy
@@ -54,6 +55,7 @@ class ThreadedClient:
         self._client = client
         self._thread = thread
         self.meta = client.meta
+        refuse_other_text(client)
 
     def resolve_endpoint(self, operation: str, **parameters: Any) -> Any:
         """Apply botocore's endpoint rules to a call that is not made: its URL, and how it is signed.
@@ -71,10 +73,12 @@ class ThreadedClient:
 
     def __getattr__(self, operation: str) -> Callable[..., Awaitable[Any]]:
         """Return the method of an operation, such as `get_account`."""
-        method = getattr(self._client, operation)
+        method, meta = getattr(self._client, operation), self._client.meta
+        name = meta.method_to_api_mapping[operation]
+        shape = meta.service_model.operation_model(name).output_shape
 
         def call(**parameters: Any) -> Awaitable[Any]:
-            return self._thread.run(partial(method, **parameters))
+            return self._thread.run(partial(call_and_read, method, shape, f"SES {name}", parameters))
 
         return call
 
@@ -288,11 +292,13 @@ def _translate_client(error: botocore.exceptions.BotoCoreError, what: str) -> Ma
 
 
 def _translate_reply(error: botocore.exceptions.ClientError, what: str) -> MailrunError:
-    code, message = error.response["Error"].get("Code", ""), error.response["Error"].get("Message", "")
+    code, message = (escape_controls(error.response["Error"].get(name, "")) for name in ("Code", "Message"))
     if message.lstrip().startswith("<"):  # a proxy's or another server's page
         message = "a web page instead of an answer of SES; the endpoint may be wrong"
     if is_denied(code):
-        remedy = f"{explain_denied(error)}; {docs_page('reference/iam.md')} lists what each command needs"
+        remedy = (
+            f"{escape_controls(explain_denied(error))}; {docs_page('reference/iam.md')} lists what each command needs"
+        )
     elif error.response["ResponseMetadata"]["HTTPStatusCode"] in (401, 403):
         remedy = f"check the credentials and their permissions; {docs_page('reference/iam.md')} lists them"
     else:

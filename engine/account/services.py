@@ -14,6 +14,7 @@ import botocore.exceptions
 from botocore.config import Config
 from botocore.session import Session
 
+from engine.account.answers import call_and_read, refuse_other_text
 from engine.account.client import (
     CONNECT_TIMEOUT_SECONDS,
     NO_PROXIES,
@@ -74,7 +75,7 @@ class PacedClient:
 
         Raises:
             AttributeError: the service has no such operation.
-            MailrunError: as translate_aws_errors says; a throttled call only after WAIT_SECONDS.
+            MailrunError: as translate_aws_errors and call_and_read say; a throttled call only after WAIT_SECONDS.
         """
         operation = self._client.meta.method_to_api_mapping.get(method)
         if operation is None:
@@ -82,8 +83,11 @@ class PacedClient:
         bound = getattr(self._client, method)
 
         async def call(**parameters: Any) -> Any:
-            with translate_aws_errors(_NAMES[self._service]):
-                return await self._call(operation, partial(bound, **parameters))
+            name = _NAMES[self._service]
+            shape = self._client.meta.service_model.operation_model(operation).output_shape
+            work = partial(call_and_read, bound, shape, f"{name} {operation}", parameters)
+            with translate_aws_errors(name):
+                return await self._call(operation, work)
 
         return call
 
@@ -148,7 +152,9 @@ class AwsServices:
         if self._endpoint is not None:
             given, config = give_endpoint(self._endpoint) | given, config.merge(NO_PROXIES)
         with refuse_bad_endpoint(service):
-            return self._session.create_client(service, config=config, **given)
+            client = self._session.create_client(service, config=config, **given)
+        refuse_other_text(client)
+        return client
 
 
 @asynccontextmanager

@@ -10,6 +10,7 @@ from support.clock import VirtualClock
 
 from engine.account.permissions import find_action, write_statement
 from engine.account.services import WAIT_SECONDS, PacedClient
+from engine.account.session import make_session
 from engine.errors import ServiceError
 from engine.stopping.abandonable import DaemonThread
 
@@ -27,7 +28,8 @@ class ScriptedClient:
 
     def __init__(self, *script: Exception, url: str = AWS) -> None:
         mapping = {"get_account": "GetAccount", "batch_get_metric_data": "BatchGetMetricData"}
-        self.meta = SimpleNamespace(endpoint_url=url, method_to_api_mapping=mapping)
+        model = make_session().get_service_model("sesv2")
+        self.meta = SimpleNamespace(endpoint_url=url, method_to_api_mapping=mapping, service_model=model)
         self._script = list(script)
         self.calls = 0
 
