@@ -49,10 +49,11 @@ def find_key(path: Path) -> OwnDkimKey | None:
     """Read a key; None where there is no file.
 
     Raises:
-        ConfigurationError: the file is not such a key, or cannot be read.
+        ConfigurationError: the file is not such a key, cannot be read, or is open to other users.
     """
     try:
         with path.open("rb") as file:
+            others_read = os.fstat(file.fileno()).st_mode & 0o077
             text = file.read(_MOST_BYTES + 1)
     except FileNotFoundError:
         return None
@@ -66,6 +67,10 @@ def find_key(path: Path) -> OwnDkimKey | None:
         raise _refuse(path) from error
     if not isinstance(key, rsa.RSAPrivateKey) or not 1024 <= key.key_size <= BITS:
         raise _refuse(path)
+    if others_read:
+        raise ConfigurationError(
+            "other users of this machine may use the DKIM key", where=str(path), remedy="run chmod 600 on the file"
+        )
     return OwnDkimKey(key)
 
 

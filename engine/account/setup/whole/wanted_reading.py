@@ -68,7 +68,8 @@ def read_domain(text: str, where: str) -> str:
     except (idna.IDNAError, UnicodeError):
         name = ""
     labels = name.split(".")
-    if len(labels) < 2 or len(name) > _LONGEST_DOMAIN or not all(map(_LABEL.fullmatch, labels)):
+    is_wrong = len(labels) < 2 or len(name) > _LONGEST_DOMAIN or not all(map(_LABEL.fullmatch, labels))
+    if is_wrong or labels[-1].isdigit():  # an IP address: no top-level domain is a number (RFC 3696, section 2)
         raise ConfigurationError(f"{text} is not a domain", where=where, remedy="write it like acme.example")
     return name
 

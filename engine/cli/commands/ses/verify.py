@@ -93,7 +93,7 @@ def _read_domain(text: str, where: str) -> str:
         name = idna.encode(text.strip().rstrip("."), uts46=True).decode()
     except (idna.IDNAError, UnicodeError):
         name = ""
-    if "." not in name:
+    if "." not in name or name.rpartition(".")[2].isdigit():  # a number at the end: an IP address
         raise UsageError("it is not a domain", where=where, remedy="write one such as acme.example")
     return name.lower()
 

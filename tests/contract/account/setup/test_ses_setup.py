@@ -243,6 +243,15 @@ def test_a_file_that_is_not_a_key_stops_the_set_up_and_stays(ses: Any, tmp_path:
     assert setup.key_file.read_text() == "not a key"
 
 
+def test_a_key_that_other_users_may_read_stops_the_set_up(ses: Any, tmp_path: Path):
+    del ses
+    setup = make_setup(tmp_path, WantedState(domain=DOMAIN, mail_from="bounce.acme.example", dkim_selector="s1"))
+    run(setup, apply=True)
+    setup.key_file.chmod(0o644)
+    with pytest.raises(ConfigurationError, match="other users"):
+        run(setup, apply=True)
+
+
 def test_a_missing_permission_is_named_with_its_policy_line(sandbox: EmbeddedSandbox, ses: Any, tmp_path: Path):
     put_faults(sandbox, kind="deny_call", match="/mail-from")
     with pytest.raises(MailrunError) as refused:

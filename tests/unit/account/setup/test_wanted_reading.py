@@ -33,6 +33,7 @@ def test_whole_subdomains_are_taken_as_they_are():
     [
         ("domain", "acme"),
         ("domain", "acme..example"),
+        ("domain", "192.0.2.1"),
         ("domain", "-acme.example"),
         ("domain", "acme example.org"),
         ("domain", f"{'a' * 64}.example"),
