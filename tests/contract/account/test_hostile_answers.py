@@ -44,7 +44,7 @@ async def serve(media_type: str, body: bytes, status: int = 200) -> AsyncIterato
 async def test_hostile_answer_is_an_error_of_the_service(media_type: str, body: bytes) -> None:
     async with serve(media_type, body) as endpoint, open_services(endpoint) as services:
         with pytest.raises(ServiceError, match="cannot be read"):
-            await read_overview(services, lambda number, count: None)
+            await read_overview(services, lambda *_: None)
 
 
 async def test_hostile_answer_to_a_launch_is_an_error_of_the_service() -> None:
