@@ -1,5 +1,6 @@
 """`mailrun check`: checks a campaign's content against its audience, and the account."""
 
+import asyncio
 from collections.abc import Awaitable, Callable
 from pathlib import Path
 from typing import Any, TypeVar
@@ -23,7 +24,7 @@ from engine.run.prepare.pool_check import check_pool, find_proposal
 from engine.run.prepare.preview import make_job
 from engine.run.prepare.reach_check import check_reach
 from engine.run.prepare.rendered import Rendered
-from engine.run.prepare.routes import add_quotas, check_region
+from engine.run.prepare.routes import add_quotas, check_region, naming_region
 from engine.run.prepare.run_forecast import RunForecast, forecast_run
 from engine.run.prepare.sender.sender_check import judge_sender
 from engine.settings import Settings
@@ -121,10 +122,16 @@ async def _check_account(
     spec = request.campaign.spec
     try:
         async with open_outbounds(spec, settings, endpoint, request.name) as outbounds:
-            quotas = [await _check_one(checked, outbound, endpoint) for outbound in outbounds]
+            checks = [Checked(checked.manifest, checked.folder, checked.sample, checked.findings) for _ in outbounds]
+            checking = (_check_one(mine, each, endpoint) for mine, each in zip(checks, outbounds, strict=True))
+            quotas = await asyncio.gather(*checking)
+            for mine in checks:
+                checked.account_errors += mine.account_errors
+                checked.warmup = checked.warmup or mine.warmup
+            ready = [one for one, quota in zip(outbounds, quotas, strict=True) if quota is not None]
             judging = judge_sender(
                 request.campaign,
-                outbounds[0],
+                ready or outbounds[:1],
                 findings=checked.findings,
                 html_bytes=checked.sample.html_bytes_largest,
                 keys=keys,
@@ -153,11 +160,12 @@ async def _check_one(checked: Checked, outbound: Outbound, endpoint: Endpoint | 
             quota = await outbound.read_quota()
     if quota is None or outbound.client is None:
         return quota
-    await _keep_error(checked, preflight.check_recipients(outbound.client, quota, checked.folder / "plan"))
+    region = outbound.region
+    await _keep_error(checked, preflight.check_recipients(outbound.client, quota, checked.folder / "plan"), region)
     if endpoint is None:  # the embedded sandbox has no pools
-        await _keep_error(checked, check_reach(outbound))
+        await _keep_error(checked, check_reach(outbound), region)
         known = len(checked.account_errors)
-        pool = await _keep_error(checked, check_pool(outbound))
+        pool = await _keep_error(checked, check_pool(outbound), region)
         if len(checked.account_errors) == known:
             checked.warmup = checked.warmup or await find_proposal(outbound, pool)
     return quota
@@ -174,10 +182,11 @@ async def _check_region(checked: Checked, outbound: Outbound) -> AccountQuota | 
     return route.quota
 
 
-async def _keep_error(checked: Checked, question: Awaitable[T]) -> T | None:
-    """Keep the error of a question to the account; return its answer, or None."""
+async def _keep_error(checked: Checked, question: Awaitable[T], region: str = "") -> T | None:
+    """Keep the error of a question to the account, with its region; return its answer, or None."""
     try:
-        return await question
+        with naming_region(region):
+            return await question
     except MailrunError as error:
         checked.account_errors.append(error)
         return None

@@ -1,7 +1,8 @@
 """Which accounts a run can be sent through now: the only one, or one in each region of the campaign."""
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
+from contextlib import contextmanager
 
 import botocore.exceptions
 from msgspec import Struct
@@ -13,9 +14,13 @@ from engine.account.unknown_operation import is_unknown_operation
 from engine.delivery.outbound import Outbound
 from engine.errors import MailrunError, ServiceError
 from engine.logs import get_logger
+from engine.on_demand import OnDemand
 from engine.run.prepare.preflight import check_account_or_wait, check_sender
 
 log = get_logger()
+
+_check_pool = OnDemand("engine.run.prepare.pool_check:check_pool_and_note")  # few campaigns name a pool
+_check_reach = OnDemand("engine.run.prepare.reach_check:check_reach")  # few campaigns need it
 
 _SERVER_ERROR = 500
 _THROTTLED = 429
@@ -54,6 +59,15 @@ async def check_routes(outbounds: Sequence[Outbound], sender_address: str) -> Se
     if len(outbounds) == 1:
         return [Route(outbounds[0], await check_account_or_wait(outbounds[0], sender_address))]
     routes = await asyncio.gather(*(check_region(outbound, sender_address) for outbound in outbounds))
+    return _leave_out((), routes)
+
+
+def _leave_out(known: Sequence[Route], routes: Sequence[Route]) -> Sequence[Route]:
+    """Report the regions that are left out and were not in `known`; return all.
+
+    Raises:
+        ServiceError: no region is left.
+    """
     if all(route.quota is None for route in routes):
         raise ServiceError(
             f"no region can be sent through: {'; '.join(route.problem for route in routes)}",
@@ -61,7 +75,7 @@ async def check_routes(outbounds: Sequence[Outbound], sender_address: str) -> Se
             remedy="fix the cause in one of them, then launch again",
         )
     for route in routes:
-        if route.quota is None:
+        if route.quota is None and not any(route is one for one in known):
             note = f"{route.problem}; the other regions send, and it joins them as soon as it can"
             log.warning("region.left_out", region=route.outbound.region, note=note)
     return routes
@@ -94,6 +108,51 @@ async def check_region(outbound: Outbound, sender_address: str) -> Route:
     return Route(outbound, quota)
 
 
+async def check_ready(
+    routes: Sequence[Route], check: Callable[[Outbound, AccountQuota], Awaitable[None]]
+) -> Sequence[Route]:
+    """Check each account that is ready, all regions at once.
+
+    Args:
+        routes: of check_routes.
+        check: what to check; raises a MailrunError where it does not pass.
+
+    Returns:
+        The routes; a region that has become unreachable meanwhile is left out, while another is ready.
+
+    Raises:
+        MailrunError: a check did not pass, and the text names the region; or no region is left.
+    """
+
+    async def check_one(route: Route) -> Route:
+        if route.quota is None:
+            return route
+        region = route.outbound.region
+        try:
+            with naming_region(region):
+                await check(route.outbound, route.quota)
+        except MailrunError as error:
+            if len(routes) == 1 or error.__cause__ is None or not is_outage(error.__cause__):
+                raise
+            return Route(route.outbound, None, error.what)
+        return route
+
+    return _leave_out(routes, await asyncio.gather(*map(check_one, routes)))
+
+
+async def check_pool_and_tenant(outbound: Outbound, _: AccountQuota) -> None:
+    """Check the pool, the multi-region endpoint and the tenant of an account, where the campaign names them.
+
+    Raises:
+        MailrunError: one of them cannot be used, or is not the one that mail leaves from.
+    """
+    delivery = outbound.spec.delivery
+    if delivery.pool is not None:
+        await _check_pool(outbound)
+    if delivery.has_reach:
+        await _check_reach(outbound)
+
+
 async def _check_configuration_set(outbound: Outbound) -> None:
     """Check that the region has the campaign's configuration set.
 
@@ -118,7 +177,7 @@ async def _check_configuration_set(outbound: Outbound) -> None:
             raise
 
 
-def is_outage(error: MailrunError) -> bool:
+def is_outage(error: BaseException) -> bool:
     """Return whether an error may pass by itself: no connection, or an answer that SES is not available now."""
     cause = error.__cause__
     if isinstance(cause, botocore.exceptions.ClientError):
@@ -130,6 +189,17 @@ def is_outage(error: MailrunError) -> bool:
 def name_region(error: MailrunError, region: str) -> MailrunError:
     """Return an error with the region in which it happened."""
     return type(error)(f"{region}: {error.what}", where=error.where, remedy=error.remedy)
+
+
+@contextmanager
+def naming_region(region: str) -> Iterator[None]:
+    """Let errors name a region; those of a campaign that names none stay as they are."""
+    try:
+        yield
+    except MailrunError as error:
+        if not region:
+            raise
+        raise name_region(error, region) from error
 
 
 def add_quotas(quotas: Sequence[AccountQuota]) -> AccountQuota:

@@ -3,11 +3,13 @@
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 from msgspec import Struct
 
 from engine.account.client import find_account_id
+from engine.account.quota import AccountQuota
 from engine.campaign.lint_findings import Severity
 from engine.campaign.message import prepare_envelope
 from engine.campaign.spec import Campaign
@@ -32,7 +34,7 @@ from engine.run.prepare.audience_size import refuse_wrong_size
 from engine.run.prepare.changes import find_changes
 from engine.run.prepare.planning import PlanRequest, StagedRun
 from engine.run.prepare.rendering import RenderJob
-from engine.run.prepare.routes import Route, add_quotas, check_routes, name_region
+from engine.run.prepare.routes import Route, add_quotas, check_pool_and_tenant, check_ready, check_routes
 from engine.run.restored import refuse_if_ledger_is_behind
 from engine.run.send import registration
 from engine.run.send.context import SendContext
@@ -45,8 +47,6 @@ log = get_logger()
 _refuse_certain_rejection = OnDemand(
     "engine.run.prepare.sender.sender_check:refuse_certain_rejection"
 )  # real mail alone
-_check_pool = OnDemand("engine.run.prepare.pool_check:check_pool_and_note")  # few campaigns name a pool
-_check_reach = OnDemand("engine.run.prepare.reach_check:check_reach")  # few campaigns need it
 
 Confirm = Callable[["Forecast"], Awaitable[bool]]
 
@@ -131,40 +131,17 @@ async def _launch(request: LaunchRequest, context: SendContext) -> Launched:
         checked = check_routes(outbounds, campaign.spec.sender_address)
         with step("checking the account"):
             routes = await wait_unless_stopped(checked, context.stop, doing="the account was checked")
-            if campaign.spec.delivery.pool is not None and request.endpoint is None:  # the embedded sandbox has none
-                await wait_unless_stopped(_check_pools(routes), context.stop, doing="the pool was checked")
-            if campaign.spec.delivery.has_reach and request.endpoint is None:  # in the embedded sandbox all exist
-                await wait_unless_stopped(_check_reaches(routes), context.stop, doing="the tenant was checked")
+            if request.endpoint is None:  # the embedded sandbox has no pools, and all tenants exist
+                ways = check_ready(routes, check_pool_and_tenant)
+                routes = await wait_unless_stopped(ways, context.stop, doing="pool and tenant were checked")
         if frozen is None:
-            frozen = await _plan_and_freeze(request, context, routes)
+            frozen, routes = await _plan_and_freeze(request, context, routes)
         else:
             _resume(request, frozen, campaign)
         refuse_if_ledger_is_behind(context.ledger, frozen.run, context.store)
         if not context.stop.requested:
             await send(context, request, frozen, routes)
     return Launched(read_accounts(context, request.plan.name), sent_now=True)
-
-
-async def _check_pools(routes: Sequence[Route]) -> None:
-    """Check the pool of each account that is ready."""
-    await _check_each(routes, _check_pool)
-
-
-async def _check_reaches(routes: Sequence[Route]) -> None:
-    """Check the tenant of each account that is ready."""
-    await _check_each(routes, _check_reach)
-
-
-async def _check_each(routes: Sequence[Route], check: Callable[[Outbound], Awaitable[None]]) -> None:
-    """Check each account that is ready; the error of one of several regions names it."""
-    for route in routes:
-        if route.quota is not None:
-            try:
-                await check(route.outbound)
-            except MailrunError as error:
-                if not route.outbound.region:
-                    raise
-                raise name_region(error, route.outbound.region) from error
 
 
 def _refuse_if_in_doubt_was_settled(context: SendContext, run: Run) -> None:
@@ -228,7 +205,9 @@ def _refuse_second_run(request: LaunchRequest, context: SendContext) -> None:
             )
 
 
-async def _plan_and_freeze(request: LaunchRequest, context: SendContext, routes: Sequence[Route]) -> FrozenRun:
+async def _plan_and_freeze(
+    request: LaunchRequest, context: SendContext, routes: Sequence[Route]
+) -> tuple[FrozenRun, Sequence[Route]]:
     """Plan a new run; it is registered only when the account may send it and the launch is confirmed."""
     prepare_envelope(request.plan.campaign)
     with context.store.stage(request.plan.name) as staging:
@@ -238,10 +217,8 @@ async def _plan_and_freeze(request: LaunchRequest, context: SendContext, routes:
         checked = run_in_daemon_thread(lambda: _check_content(request, staged), name="checking")
         with step("checking the content"):
             content = await wait_unless_stopped(checked, context.stop, doing="the content was checked")
-        for route in routes:
-            if route.outbound.client is not None and route.quota is not None:
-                await preflight.check_recipients(route.outbound.client, route.quota, staged.folder / "plan")
-                await _check_sender(request, context, route.outbound, staged.manifest.accepted)
+        routes = await check_ready(routes, partial(_check_recipients, staged.folder / "plan"))
+        await _check_sender(request, context, routes, staged.manifest.accepted)
         for note in staged.manifest.notes:
             log.warning("plan.note", note=note)
         if request.plan.campaign.spec.warmup is not None:
@@ -250,19 +227,26 @@ async def _plan_and_freeze(request: LaunchRequest, context: SendContext, routes:
         if not await wait_unless_stopped(request.confirm(forecast), context.stop, doing="waiting for an answer"):
             raise CancelledError
         with step("freezing the run"):
-            return registration.register_run(staged, context.store, context.ledger)
+            return registration.register_run(staged, context.store, context.ledger), routes
 
 
-async def _check_sender(request: LaunchRequest, context: SendContext, outbound: Outbound, recipients: int) -> None:
+async def _check_recipients(plan: Path, outbound: Outbound, quota: AccountQuota) -> None:
+    if outbound.client is not None:
+        await preflight.check_recipients(outbound.client, quota, plan)
+
+
+async def _check_sender(request: LaunchRequest, context: SendContext, routes: Sequence[Route], recipients: int) -> None:
     """Refuse mail that is certainly rejected; nothing is imported or asked where it goes to a server of this machine.
 
     Raises:
         ServiceError: SES or every receiver rejects it.
     """
-    if not preflight.reaches_receivers(outbound, request.endpoint, context.settings):
+    ready = [route.outbound for route in routes if route.quota is not None and route.outbound.client is not None]
+    reaching = [one for one in ready if preflight.reaches_receivers(one, request.endpoint, context.settings)]
+    if not reaching:
         return
     with step("checking the sender's domain"):
-        checked = _refuse_certain_rejection(outbound, recipients=recipients, settings=context.settings)
+        checked = _refuse_certain_rejection(reaching, recipients=recipients, settings=context.settings)
         await wait_unless_stopped(checked, context.stop, doing="the sender's domain was checked")
 
 

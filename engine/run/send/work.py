@@ -26,7 +26,7 @@ from engine.report.accounts import Accounts
 from engine.report.run_accounts import require_accounts, require_run
 from engine.run.frozen import FrozenRun, mark_begun, open_run, refuse_other_ledger
 from engine.run.guard.ses_rates import find_limits
-from engine.run.prepare.routes import Route, check_region, check_routes
+from engine.run.prepare.routes import Route, check_pool_and_tenant, check_region, check_routes, naming_region
 from engine.run.restored import refuse_if_ledger_is_behind
 from engine.run.send.context import SendContext, make_context
 from engine.run.send.processes import StartWorker, WorkerProcesses
@@ -189,10 +189,23 @@ async def send(context: SendContext, request: SendRequest, frozen: FrozenRun, ro
             if len(routes) == 1:
                 await send_through(context, routes[0], None)
             else:
-                check = partial(check_region, sender_address=campaign.spec.sender_address)
+                check = partial(_check_again, is_embedded=request.endpoint is not None)
                 await RegionTeam(context=context, routes=routes, check=check, send=send_through).run()
     if not stop.requested:  # by events that arrived meanwhile, for leases that were still open
         await asyncio.to_thread(settle_all_proven, context.ledger, context.store, [name], clock=context.clock)
+
+
+async def _check_again(outbound: Outbound, *, is_embedded: bool) -> Route:
+    """Check a region that did not send so far, as a launch checks those that do.
+
+    Raises:
+        MailrunError: it cannot be used as it is set up.
+    """
+    route = await check_region(outbound, outbound.spec.sender_address)
+    if route.quota is not None and not is_embedded:
+        with naming_region(outbound.region):
+            await check_pool_and_tenant(outbound, route.quota)
+    return route
 
 
 def has_ses_rates(outbound: Outbound) -> bool:

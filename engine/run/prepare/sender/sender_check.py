@@ -5,7 +5,7 @@ or an endpoint of this machine, unless `[dns] nameservers` names servers for it.
 """
 
 import asyncio
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 from urllib.parse import urlsplit
@@ -35,6 +35,8 @@ from engine.ledger.database import Ledger
 from engine.ledger.event_counts import sum_receivers
 from engine.logs import get_logger
 from engine.run.prepare.preflight import is_local, reaches_receivers
+from engine.run.prepare.routes import naming_region
+from engine.run.prepare.sender.region_evidence import merge_evidence
 from engine.run.prepare.sender.sender_content import judge_content, judge_spam_rates
 from engine.settings import Settings
 
@@ -64,7 +66,7 @@ class SenderDomain(Struct, frozen=True):
 
 async def judge_sender(  # noqa: PLR0913 - what the rules are about, named one by one
     campaign: Campaign,
-    outbound: Outbound,
+    outbounds: Sequence[Outbound],
     *,
     findings: LintFindings,
     html_bytes: int,
@@ -78,7 +80,7 @@ async def judge_sender(  # noqa: PLR0913 - what the rules are about, named one b
 
     Args:
         campaign: as it is checked.
-        outbound: its destination.
+        outbounds: its destination, or one in each of its regions; at least one.
         findings: what lint found in the sample.
         html_bytes: of the largest HTML part in it.
         keys: that sign its unsubscribe links; none where it has no links of its own.
@@ -91,16 +93,37 @@ async def judge_sender(  # noqa: PLR0913 - what the rules are about, named one b
         ServiceError: SES cannot be reached.
     """
     evidence = list(judge_content(campaign.spec, findings, html_bytes))
-    if reaches_receivers(outbound, endpoint, settings):
+    reaching = [one for one in outbounds if reaches_receivers(one, endpoint, settings)]
+    if reaching:
         resolver = DnsResolver(settings.dns.nameservers)
-        domain, probed = await asyncio.gather(
-            read_sender_domain(outbound, resolver), _probe(campaign, keys, outbound.endpoint)
+        domains, probed = await asyncio.gather(
+            _read_sender_domains(reaching, resolver), _probe(campaign, keys, reaching[0].endpoint)
         )
-        evidence += [*list_domain_evidence(domain.facts, domain.record, domain.results), *probed]
-        evidence += _judge_transport(outbound)
+        evidence += [*_list_evidence(domains), *probed, *_judge_transport(reaching[0])]
         if ledger is not None:
             evidence += judge_spam_rates(_sum_by_receiver(ledger, now))
     return judge_evidence(evidence)
+
+
+async def _read_sender_domains(outbounds: Sequence[Outbound], resolver: Resolver) -> dict[str, SenderDomain]:
+    """Ask all regions at once; return what each says.
+
+    Raises:
+        ServiceError: SES cannot be reached in one of them; the text names it.
+    """
+
+    async def read(outbound: Outbound) -> SenderDomain:
+        with naming_region(outbound.region):
+            return await read_sender_domain(outbound, resolver)
+
+    found = await asyncio.gather(*map(read, outbounds))
+    return {one.region: domain for one, domain in zip(outbounds, found, strict=True)}
+
+
+def _list_evidence(domains: Mapping[str, SenderDomain]) -> list[Evidence]:
+    return merge_evidence(
+        {region: [*list_domain_evidence(one.facts, one.record, one.results)] for region, one in domains.items()}
+    )
 
 
 async def read_sender_domain(outbound: Outbound, resolver: Resolver) -> SenderDomain:
@@ -161,28 +184,30 @@ def _sum_by_receiver(ledger: Ledger, now: datetime) -> dict[str, tuple[int, int]
     return sums
 
 
-async def refuse_certain_rejection(outbound: Outbound, *, recipients: int, settings: Settings) -> None:
+async def refuse_certain_rejection(outbounds: Sequence[Outbound], *, recipients: int, settings: Settings) -> None:
     """Refuse a launch whose mail is certainly rejected; log what a large one breaks.
 
     Certain are: SES itself refuses while MAIL FROM is not ready; or nothing is aligned and the DMARC record asks
     receivers to reject such mail. DNS has a few seconds, and a question without an answer refuses nothing.
 
     Args:
-        outbound: an SES account whose mail reaches receivers.
+        outbounds: the SES account whose mail reaches receivers, or those of the regions that can send.
         recipients: of the plan.
         settings: with the name servers.
 
     Raises:
-        ServiceError: the mail is certainly rejected.
+        ServiceError: the mail is certainly rejected; the text names the region, where there are several.
     """
     resolver = DnsResolver(settings.dns.nameservers, query_seconds=_LAUNCH_SECONDS, all_seconds=_LAUNCH_SECONDS)
     try:
-        found = await read_sender_domain(outbound, resolver)
+        found = await _read_sender_domains(outbounds, resolver)
     except ServiceError as error:  # the account has been checked: sending shows whether it works
         log.warning("sender.unknown", note=f"the sender rules are not checked: {error.what}")
         return
-    _refuse_certain(found)
-    rows = judge_evidence(list_domain_evidence(found.facts, found.record, found.results))
+    for region, domain in found.items():
+        with naming_region(region):
+            _refuse_certain(domain)
+    rows = judge_evidence(_list_evidence(found))
     if recipients < BULK_MESSAGES:
         return
     for row in list_failures(rows):
