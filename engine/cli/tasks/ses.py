@@ -14,7 +14,7 @@ status = declare(
 
     Shows the send rate, the 24-hour quota, production access, enforcement, the identities with the state of their
     DKIM and MAIL FROM, and the configuration sets. States are read of the first 20 identities, about one a second.
-    Nothing is changed.
+    They are those of one region: AWS_DEFAULT_REGION chooses another one. Nothing is changed.
 
     Exits with 69 if the account may not send.
     """,
@@ -58,6 +58,8 @@ reputation = declare(
     metrics by receiver, identity and configuration set of the Virtual Deliverability Manager (VDM) where it is on;
     SES's recommendations and findings; the growth of the suppression list; and the figures of your own runs by receiver
     and by run. A part that cannot be read says why, and the others are shown.
+
+    SES's figures are of one region: AWS_DEFAULT_REGION chooses another one.
 
     Exits with 69 if SES has stopped the account, or if a rate has reached the level at which it may.
     """,
