@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 import aiohttp
 from aiohttp.abc import AbstractResolver, ResolveResult
 
+from engine.authentication.resolver import Records, Resolver, Unknown
 from engine.authentication.results import RuleResult, Verdict
 from engine.errors import escape_controls
 
@@ -27,12 +28,13 @@ _OK, _REDIRECTS, _NOT_FOUND, _LATER = range(200, 300), range(300, 400), 404, 503
 _Address = IPv4Address | IPv6Address
 
 
-async def probe_link(url: str, *, may_be_local: bool, seconds: float = SECONDS) -> RuleResult:
+async def probe_link(url: str, *, may_be_local: bool, resolver: Resolver, seconds: float = SECONDS) -> RuleResult:
     """Send the request of one-click unsubscribing to a link, once.
 
     Args:
         url: with the token of `make_probe`.
         may_be_local: whether the link may lead to this machine, as in a trial.
+        resolver: tells a host that does not exist from one that could not be looked up; this machine may not.
         seconds: for all of it.
 
     Returns:
@@ -41,7 +43,10 @@ async def probe_link(url: str, *, may_be_local: bool, seconds: float = SECONDS) 
     parts = urlsplit(url)
     try:
         async with asyncio.timeout(seconds):
-            addresses = await _look_up(parts.hostname or "", parts.port or 443)
+            host = parts.hostname or ""
+            addresses = await _look_up(host, parts.port or 443) or await _ask_dns(host, resolver)
+            if not isinstance(addresses, list):
+                return addresses
             if problem := _find_problem(addresses, parts.scheme, may_be_local=may_be_local):
                 return problem
             return _judge(await _post(url, addresses))
@@ -53,8 +58,6 @@ async def probe_link(url: str, *, may_be_local: bool, seconds: float = SECONDS) 
 
 def _explain(error: Exception, host: str) -> RuleResult:
     match error:
-        case socket.gaierror(errno=socket.EAI_NONAME):
-            return _fail(f"the host {host} does not exist", "correct the url, or publish its address")
         case socket.gaierror():
             return _unknown(f"the host {host} could not be looked up")
         case aiohttp.ClientConnectorCertificateError() | aiohttp.ClientConnectorSSLError() | ssl.SSLError():
@@ -67,8 +70,25 @@ def _explain(error: Exception, host: str) -> RuleResult:
 
 
 async def _look_up(host: str, port: int) -> list[_Address]:
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    """Look a host up as this machine does; empty where it knows no such name."""
+    try:
+        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    except socket.gaierror as error:
+        if error.errno != socket.EAI_NONAME:
+            raise
+        return []
     return list(dict.fromkeys(ip_address(str(address[0]).partition("%")[0]) for *_, address in found))
+
+
+async def _ask_dns(host: str, resolver: Resolver) -> list[_Address] | RuleResult:
+    """Ask the name servers for a host that this machine does not know: without a network it knows none."""
+    answers = [await resolver.query(host, kind) for kind in ("A", "AAAA")]
+    found = [ip_address(text) for answer in answers if isinstance(answer, Records) for text in answer.values]
+    if found:
+        return found
+    if any(isinstance(answer, Unknown) for answer in answers):
+        return _unknown(f"the host {_show(host)} could not be looked up")
+    return _fail(f"the host {_show(host)} does not exist", "correct the url, or publish its address")
 
 
 def _find_problem(addresses: list[_Address], scheme: str, *, may_be_local: bool) -> RuleResult | None:

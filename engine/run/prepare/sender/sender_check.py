@@ -97,7 +97,7 @@ async def judge_sender(  # noqa: PLR0913 - what the rules are about, named one b
     if reaching:
         resolver = DnsResolver(settings.dns.nameservers)
         domains, probed = await asyncio.gather(
-            _read_sender_domains(reaching, resolver), _probe(campaign, keys, reaching[0].endpoint)
+            _read_sender_domains(reaching, resolver), _probe(campaign, keys, reaching[0].endpoint, resolver)
         )
         evidence += [*_list_evidence(domains), *probed, *_judge_transport(reaching[0])]
         if ledger is not None:
@@ -152,13 +152,13 @@ async def read_sender_domain(outbound: Outbound, resolver: Resolver) -> SenderDo
     return SenderDomain(facts, record, (*mail_from, dmarc), rejects)
 
 
-async def _probe(campaign: Campaign, keys: tuple[bytes, ...], endpoint: str) -> list[Evidence]:
+async def _probe(campaign: Campaign, keys: tuple[bytes, ...], endpoint: str, resolver: Resolver) -> list[Evidence]:
     spec = campaign.spec
     if not keys or spec.unsubscribe is None or spec.unsubscribe.url is None:
         return []
     token = make_probe(TokenSigner(keys), spec.suppression.topic or campaign.name)
     url = TOKEN_PLACEHOLDER.sub(lambda _: token, spec.unsubscribe.url)
-    found = await probe_link(url, may_be_local=is_local(urlsplit(endpoint).hostname or ""))
+    found = await probe_link(url, may_be_local=is_local(urlsplit(endpoint).hostname or ""), resolver=resolver)
     return [Evidence(found.code, found.verdict, found.what, found.where, found.remedy)]
 
 

@@ -12,6 +12,7 @@ from aiohttp import web
 from sqlalchemy import func, select
 from support.certificates import make_certificate
 
+from engine.authentication.resolver import Absence, Absent, Answer, Doubt, Records, Unknown
 from engine.authentication.results import RuleResult, Verdict
 from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.feedback.unsubscribe import probe
@@ -39,6 +40,19 @@ async def serve(
     await runner.cleanup()
 
 
+class CannedDns:
+    """Answers every question alike."""
+
+    def __init__(self, answer: Answer) -> None:
+        self._answer = answer
+
+    async def query(self, name: str, kind: str) -> Answer:
+        return self._answer if kind == "A" or not isinstance(self._answer, Records) else Absent(name, Absence.NODATA)
+
+
+NO_DNS = CannedDns(Unknown("", Doubt.NO_RESOLVER))
+
+
 async def probe_answer(status: int, headers: dict[str, str] | None = None) -> RuleResult:
     asked: list[tuple[str, str, str]] = []
 
@@ -47,7 +61,7 @@ async def probe_answer(status: int, headers: dict[str, str] | None = None) -> Ru
         return web.Response(status=status, headers=headers)
 
     async with serve(handle) as url:
-        found = await probe_link(url, may_be_local=True)
+        found = await probe_link(url, may_be_local=True, resolver=NO_DNS)
     assert asked == [("POST", "List-Unsubscribe=One-Click", "application/x-www-form-urlencoded")]
     return found
 
@@ -69,17 +83,17 @@ async def test_probe_of_the_real_server_passes_and_records_nothing(workspace: Wo
     signer = TokenSigner(workspace.read_verifying_keys().all)
     server = LinkServer(signer, LedgerOptOuts(workspace), UnsubscribePages())
     async with serve(server.handle) as url:
-        found = await probe_link(url, may_be_local=True)
+        found = await probe_link(url, may_be_local=True, resolver=NO_DNS)
         assert (found.code, found.verdict) == ("one_click_answers", Verdict.PASS)
         assert count_suppressed(workspace) == 0
-        await probe_link(url.replace(TOKEN, signer.sign("ann@b.example", "news")), may_be_local=True)
+        await probe_link(url.replace(TOKEN, signer.sign("ann@b.example", "news")), may_be_local=True, resolver=NO_DNS)
         assert count_suppressed(workspace) == 1
 
 
 async def test_probe_of_a_server_with_other_keys_fails(workspace: Workspace) -> None:
     server = LinkServer(TokenSigner([b"keys of another place"]), LedgerOptOuts(workspace), UnsubscribePages())
     async with serve(server.handle) as url:
-        found = await probe_link(url, may_be_local=True)
+        found = await probe_link(url, may_be_local=True, resolver=NO_DNS)
     assert (found.verdict, found.receivers) == (Verdict.FAIL, ("gmail", "yahoo"))
     assert "does not recognise the token" in found.what
 
@@ -114,14 +128,16 @@ async def test_probe_of_a_silent_server_is_unknown() -> None:
         raise AssertionError
 
     async with serve(handle) as url:
-        found = await probe_link(url, may_be_local=True, seconds=0.3)
+        found = await probe_link(url, may_be_local=True, resolver=NO_DNS, seconds=0.3)
     assert found.verdict is Verdict.UNKNOWN
 
 
 async def test_probe_fails_where_nobody_listens() -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
-        found = await probe_link(f"https://127.0.0.1:{free.getsockname()[1]}/u/{TOKEN}", may_be_local=True)
+        found = await probe_link(
+            f"https://127.0.0.1:{free.getsockname()[1]}/u/{TOKEN}", may_be_local=True, resolver=NO_DNS
+        )
     assert (found.verdict, "refuses the connection" in found.what) == (Verdict.FAIL, True)
 
 
@@ -133,7 +149,7 @@ async def test_probe_reads_no_more_of_an_answer_than_its_status() -> None:
             await response.write(b"x" * 65536)
 
     async with serve(endless) as url:
-        assert (await probe_link(url, may_be_local=True)).verdict is Verdict.PASS
+        assert (await probe_link(url, may_be_local=True, resolver=NO_DNS)).verdict is Verdict.PASS
 
 
 async def test_probe_needs_a_trusted_certificate(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,10 +158,10 @@ async def test_probe_needs_a_trusted_certificate(tmp_path: Path, monkeypatch: py
 
     certificate, context = make_certificate(tmp_path)
     async with serve(handle, context) as url:
-        assert (await probe_link(url, may_be_local=True)).verdict is Verdict.FAIL
+        assert (await probe_link(url, may_be_local=True, resolver=NO_DNS)).verdict is Verdict.FAIL
         trusting = ssl.create_default_context(cafile=certificate)
         monkeypatch.setattr(probe, "make_tls_context", lambda: trusting)
-        assert (await probe_link(url, may_be_local=True)).verdict is Verdict.PASS
+        assert (await probe_link(url, may_be_local=True, resolver=NO_DNS)).verdict is Verdict.PASS
 
 
 @pytest.mark.parametrize("address", ["10.0.0.8", "192.168.1.1", "169.254.169.254", "[fd00::1]", "[::ffff:10.0.0.8]"])
@@ -154,14 +170,33 @@ async def test_probe_never_asks_a_private_network(address: str, monkeypatch: pyt
         raise AssertionError
 
     monkeypatch.setattr(probe, "_post", refuse)
-    assert (await probe_link(f"https://{address}/u/{TOKEN}", may_be_local=True)).verdict is Verdict.UNKNOWN
+    assert (
+        await probe_link(f"https://{address}/u/{TOKEN}", may_be_local=True, resolver=NO_DNS)
+    ).verdict is Verdict.UNKNOWN
 
 
 async def test_link_to_this_machine_fails_when_real_mail_is_sent() -> None:
-    found = await probe_link(f"https://localhost:1/u/{TOKEN}", may_be_local=False)
+    found = await probe_link(f"https://localhost:1/u/{TOKEN}", may_be_local=False, resolver=NO_DNS)
     assert (found.verdict, "this machine" in found.what) == (Verdict.FAIL, True)
 
 
+@pytest.mark.parametrize(
+    ("answer", "verdict", "words"),
+    [
+        (Absent("", Absence.NXDOMAIN), Verdict.FAIL, "does not exist"),
+        (Unknown("", Doubt.SERVFAIL), Verdict.UNKNOWN, "could not be looked up"),
+        (Unknown("", Doubt.TIMEOUT), Verdict.UNKNOWN, "could not be looked up"),
+        (Records("", ("10.0.0.8",)), Verdict.UNKNOWN, "private network"),
+    ],
+)
+async def test_host_is_missing_only_where_a_name_server_says_so(answer: Answer, verdict: Verdict, words: str) -> None:
+    """This machine knows no name at all where it has no network."""
+    link = f"https://missing.invalid/u/{TOKEN}"
+    found = await probe_link(link, may_be_local=True, resolver=CannedDns(answer))
+    assert found.verdict is verdict
+    assert words in found.what
+
+
 async def test_link_without_tls_fails() -> None:
-    found = await probe_link(f"http://93.184.216.34/u/{TOKEN}", may_be_local=True)
+    found = await probe_link(f"http://93.184.216.34/u/{TOKEN}", may_be_local=True, resolver=NO_DNS)
     assert (found.verdict, found.what) == (Verdict.FAIL, "the link is not https")
