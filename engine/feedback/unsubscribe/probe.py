@@ -70,7 +70,7 @@ def _explain(error: Exception, host: str) -> RuleResult:
 
 
 async def _look_up(host: str, port: int) -> list[_Address]:
-    """Look a host up as this machine does; empty where it knows no such name."""
+    """Look a host up as this machine does; empty where it finds no such name."""
     try:
         found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
     except socket.gaierror as error:
@@ -81,7 +81,7 @@ async def _look_up(host: str, port: int) -> list[_Address]:
 
 
 async def _ask_dns(host: str, resolver: Resolver) -> list[_Address] | RuleResult:
-    """Ask the name servers for a host that this machine does not know: without a network it knows none."""
+    """Ask the name servers for a host that this machine cannot resolve: without a network it resolves none."""
     answers = [await resolver.query(host, kind) for kind in ("A", "AAAA")]
     found = [ip_address(text) for answer in answers if isinstance(answer, Records) for text in answer.values]
     if found:

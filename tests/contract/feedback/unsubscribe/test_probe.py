@@ -190,7 +190,7 @@ async def test_link_to_this_machine_fails_when_real_mail_is_sent() -> None:
     ],
 )
 async def test_host_is_missing_only_where_a_name_server_says_so(answer: Answer, verdict: Verdict, words: str) -> None:
-    """This machine knows no name at all where it has no network."""
+    """Without a network, this machine resolves no name at all."""
     link = f"https://missing.invalid/u/{TOKEN}"
     found = await probe_link(link, may_be_local=True, resolver=CannedDns(answer))
     assert found.verdict is verdict
