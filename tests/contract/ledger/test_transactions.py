@@ -19,6 +19,7 @@ DECIDE_INSIDE = {
     "run/guard/canary.py",
     "run/guard/evidence.py",
     "run/guard/safeguards.py",
+    "run/guard/ses_rates.py",
     "run/send/heartbeat.py",
     "run/send/lease_holder.py",
     "run/send/tuning.py",
