@@ -7,6 +7,7 @@ BIN := .venv/bin
 RUNTIME := .venv/.runtime
 WORKSHOP := .venv/.workshop
 FOREIGN := .venv/foreign/.fetched
+CRT := .venv/crt/.installed
 PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar on
 INSTALL := $(if $(UV),VIRTUAL_ENV=$(CURDIR)/.venv uv pip install,$(PIP))
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --custom-compile-command "make lock"
@@ -36,7 +37,12 @@ $(FOREIGN): tests/foreign/requirements.txt $(WORKSHOP)
 	@$(BIN)/python -m pip download --quiet --disable-pip-version-check --retries 1 --no-deps --no-binary :all: --require-hashes \
 	  --dest .venv/foreign --requirement $< && touch $@ || echo "the test suites of other projects could not be downloaded: their test is skipped" >&2
 
-setup: $(WORKSHOP) $(FOREIGN) bytecode
+# AWS's own signer, beside the environment: tests compare signatures with it.
+$(CRT): tests/crt/requirements.txt $(WORKSHOP)
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --require-hashes --upgrade \
+	  --target .venv/crt --requirement $< && touch $@
+
+setup: $(WORKSHOP) $(FOREIGN) $(CRT) bytecode
 
 # Every command imports some 400 modules: compiled beforehand, they load three times as fast where the environment sets
 # PYTHONDONTWRITEBYTECODE, as containers often do. An installed wheel is compiled by its installer.

@@ -250,7 +250,7 @@ PARSERS: dict[str, Callable[[str], object]] = {
     "the languages of a request": lambda text: ask(headers={"Accept-Language": text}),
 }
 SIZES = {"documents": (600, 4096), "documents after a cut one": (300, 1024), "a file of events": (300, 1024),
-         "fields of an event": (200, 512)}  # fmt: skip
+         "fields of an event": (200, 512), "the rows of a DMARC report": (60, 256)}  # fmt: skip
 
 
 @pytest.mark.parametrize("name", PARSERS)

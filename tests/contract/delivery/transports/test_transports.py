@@ -25,7 +25,7 @@ from engine.delivery.transports.callers import BotocoreCaller, open_caller
 from engine.delivery.transports.ses import SesTransport
 from engine.delivery.transports.ses_documents import Documents
 from engine.sandbox.embedded import EmbeddedSandbox, run_in_thread
-from engine.sandbox.http.faults import KINDS
+from engine.sandbox.http.faults import AFTER, BEFORE
 from engine.sandbox.http.record import read_record
 from engine.sandbox.server import SandboxSettings
 
@@ -224,7 +224,7 @@ async def test_accepted_message_has_a_unique_id(tried: Tried):
 
 
 def test_every_fault_of_the_sandbox_has_its_meaning():
-    assert set(MEANINGS) == set(KINDS)
+    assert set(MEANINGS) == {*BEFORE, *AFTER}
 
 
 @pytest.mark.parametrize("fault", MEANINGS)

@@ -5,13 +5,13 @@ from hashlib import sha256
 from io import BytesIO
 
 import pytest
-from awscrt import auth, crypto, http
 from cryptography.exceptions import InvalidSignature
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 from hypothesis import given
 from hypothesis import strategies as st
+from support.crt import auth, crypto, http
 
 from engine.delivery.transports.sigv4 import Keys
 from engine.delivery.transports.sigv4a import AsymmetricSigner, derive_key, derive_private_value

@@ -6,13 +6,13 @@ from typing import Any
 from urllib.parse import quote, urlsplit
 
 import pytest
-from awscrt import auth, http
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import Credentials
 from hypothesis import given
 from hypothesis import strategies as st
 from multidict import CIMultiDict, CIMultiDictProxy
+from support.crt import auth, http
 
 from engine.sandbox.http.replies import ApiError
 from engine.sandbox.http.signature import EVERY_REGION, MAX_DERIVED_KEYS, Verifier
