@@ -25,7 +25,7 @@ signal.signal(signal.SIGHUP, signal.SIG_DFL)
 os.environ["PYTHONFAULTHANDLER"] = "1"  # a command that hangs is aborted, and prints where
 settings.register_profile("fast", max_examples=10, deadline=None)  # `make fast`
 settings.register_profile("dev", max_examples=50, deadline=None)
-settings.register_profile("ci", max_examples=200, deadline=None)
+settings.register_profile("ci", max_examples=80, deadline=None)
 settings.load_profile("ci" if os.environ.get("CI") else "dev")
 
 
