@@ -10,6 +10,10 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 _TOPIC = r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:(?:[A-Za-z0-9_-]{1,256}|\*)"
 
 
+def _divide_names(names: Any) -> Any:
+    return tuple(re.split(r"[\s,]+", names.strip())) if isinstance(names, str) else names
+
+
 class EventsSettings(BaseModel):
     """Where events come from."""
 
@@ -159,10 +163,6 @@ def _check_host_names(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-def _divide_names(names: Any) -> Any:
-    return tuple(re.split(r"[\s,]+", names.strip())) if isinstance(names, str) else names
-
-
 _HostNames = Annotated[tuple[str, ...], BeforeValidator(_divide_names), AfterValidator(_check_host_names)]
 
 
@@ -218,18 +218,13 @@ class SesSettings(BaseModel):
     inbound_bucket: str = Field(
         default="", description="bucket of received mail. Default: mailrun-inbound-ACCOUNT-REGION"
     )
-    own_addresses: tuple[str, ...] = Field(
+    own_addresses: Annotated[tuple[str, ...], BeforeValidator(_divide_names)] = Field(
         default=(),
         description=(
             "ranges of IP addresses that you brought to SES (BYOIP), such as 198.51.100.0/24: mailrun ses pools marks"
             " them, because SES does not"
         ),
     )
-
-    @field_validator("own_addresses", mode="before")
-    @classmethod
-    def _divide(cls, ranges: Any) -> Any:
-        return tuple(ranges.replace(",", " ").split()) if isinstance(ranges, str) else ranges
 
     @field_validator("own_addresses")
     @classmethod
@@ -247,18 +242,13 @@ class DnsSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    nameservers: tuple[str, ...] = Field(
+    nameservers: Annotated[tuple[str, ...], BeforeValidator(_divide_names)] = Field(
         default=(),
         description=(
             "name servers that sender checks and the audience's MX check ask, as IP or IP:PORT (IPv6: [IP]:PORT), "
             "in order. Default: the system's"
         ),
     )
-
-    @field_validator("nameservers", mode="before")
-    @classmethod
-    def _divide(cls, servers: Any) -> Any:
-        return tuple(servers.replace(",", " ").split()) if isinstance(servers, str) else servers
 
     @field_validator("nameservers")
     @classmethod

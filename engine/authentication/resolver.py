@@ -1,6 +1,6 @@
 """DNS questions of the checks: each answer is records, a certain absence, or unknown.
 
-A time-out, a failing server or a missing network prove nothing, so they are never taken for a missing record.
+A time-out, a failing server or a missing network prove nothing, so none of them counts as a missing record.
 """
 
 import asyncio

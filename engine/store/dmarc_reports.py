@@ -1,13 +1,13 @@
 """DMARC aggregate reports in the store: a Parquet file for each report, by the day on which its time ends."""
 
 import hashlib
-import io
 from collections.abc import Mapping
 from datetime import date, datetime
 
 import polars as pl
 
 from engine.errors import DataError
+from engine.store.day_folders import find_day_files, write_day_file
 from engine.store.port import Store
 
 DMARC = "dmarc"
@@ -28,7 +28,6 @@ DMARC_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "dkim_domains": pl.List(pl.String),
     "spf_domain": pl.String,
 }
-_DAY = "day="
 
 
 def write_dmarc_report(store: Store, rows: pl.DataFrame, ended: datetime) -> None:
@@ -45,9 +44,7 @@ def write_dmarc_report(store: Store, rows: pl.DataFrame, ended: datetime) -> Non
     """
     first = rows.select("reporter", "report_id", "domain", "proven").row(0)
     name = hashlib.sha256("\n".join(map(str, first)).encode()).hexdigest()[:32]
-    buffer = io.BytesIO()
-    rows.select(*DMARC_SCHEMA).write_parquet(buffer)
-    store.write(f"{DMARC}/{_DAY}{ended.date().isoformat()}/{name}.parquet", buffer.getvalue())
+    write_day_file(store, DMARC, ended.date(), name, rows.select(*DMARC_SCHEMA))
 
 
 def read_dmarc_reports(store: Store, since: date) -> pl.DataFrame:
@@ -60,8 +57,7 @@ def read_dmarc_reports(store: Store, since: date) -> pl.DataFrame:
         DataError: a file is damaged.
     """
     folder = store.fetch(DMARC)
-    days = [path for path in folder.glob(f"{_DAY}*") if _read_day(path.name) >= since]
-    files = sorted(file for day in days for file in day.glob("*.parquet"))
+    files = find_day_files(folder, since)
     if not files:
         return pl.DataFrame(schema=DMARC_SCHEMA)
     try:
@@ -69,16 +65,3 @@ def read_dmarc_reports(store: Store, since: date) -> pl.DataFrame:
     except (OSError, pl.exceptions.PolarsError) as error:
         what = f"the DMARC reports cannot be read: {str(error).splitlines()[0]}"
         raise DataError(what, where=str(folder), remedy="restore the file, or remove it") from error
-
-
-def prune_dmarc_reports(store: Store, before: date) -> list[date]:
-    """Remove the reports of days before a day; returns the removed days."""
-    names = (name for name in store.list_folders(DMARC) if name.startswith(_DAY))
-    old = sorted(day for name in names if (day := _read_day(name)) < before)
-    for day in old:
-        store.delete_folder(f"{DMARC}/{_DAY}{day.isoformat()}")
-    return old
-
-
-def _read_day(name: str) -> date:
-    return date.fromisoformat(name.removeprefix(_DAY))

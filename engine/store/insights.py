@@ -1,14 +1,13 @@
 """What SES answered about addresses (GetEmailAddressInsights): paid for once, and kept in the store by day."""
 
-import io
 import uuid
 from collections.abc import Mapping
-from datetime import date, datetime, timedelta
-from pathlib import Path
+from datetime import datetime, timedelta
 
 import polars as pl
 
 from engine.errors import DataError
+from engine.store.day_folders import find_day_files, write_day_file
 from engine.store.port import Store
 
 ANSWERED: Mapping[str, pl.DataType | type[pl.DataType]] = {"key": pl.String, "valid": pl.String, "reasons": pl.String}
@@ -18,7 +17,6 @@ INSIGHTS_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
 }
 INSIGHTS = "insights"
 KEPT = timedelta(days=90)  # then an address is asked about again: mailboxes are closed and opened
-_DAY = "day="
 
 
 def write_insights(store: Store, answers: pl.DataFrame, now: datetime) -> None:
@@ -33,9 +31,8 @@ def write_insights(store: Store, answers: pl.DataFrame, now: datetime) -> None:
         PausedError: the disk is full or failing.
         ConfigurationError: the store may not be written.
     """
-    buffer = io.BytesIO()
-    answers.with_columns(at=pl.lit(now).cast(pl.Datetime("ms", "UTC"))).select(*INSIGHTS_SCHEMA).write_parquet(buffer)
-    store.write(f"{INSIGHTS}/{_DAY}{now.date().isoformat()}/{uuid.uuid4().hex}.parquet", buffer.getvalue())
+    rows = answers.with_columns(at=pl.lit(now).cast(pl.Datetime("ms", "UTC"))).select(*INSIGHTS_SCHEMA)
+    write_day_file(store, INSIGHTS, now.date(), uuid.uuid4().hex, rows)
 
 
 def read_insights(store: Store, now: datetime) -> pl.DataFrame:
@@ -48,8 +45,7 @@ def read_insights(store: Store, now: datetime) -> pl.DataFrame:
         DataError: a file is damaged.
     """
     folder = store.fetch(INSIGHTS)
-    first = (now - KEPT).date()
-    files = [path for path in _find_files(folder) if _read_day(path.parent.name) >= first]
+    files = find_day_files(folder, (now - KEPT).date())
     nothing = pl.DataFrame(schema=INSIGHTS_SCHEMA)
     if not files:
         return nothing
@@ -62,37 +58,3 @@ def read_insights(store: Store, now: datetime) -> pl.DataFrame:
             remedy="restore the file, or remove the folder: the addresses are asked about again",
         ) from error
     return found.filter(pl.col("at") > now - KEPT).sort("at").unique("key", keep="last", maintain_order=True)
-
-
-def erase_from_insights(store: Store, key: str) -> None:
-    """Remove the answers about a forgotten address.
-
-    Raises:
-        PausedError: the disk is full or failing.
-    """
-    folder = store.fetch(INSIGHTS)
-    for path in _find_files(folder):
-        answers = pl.read_parquet(path, hive_partitioning=False)
-        others = answers.filter(pl.col("key") != key)
-        if others.height < answers.height:
-            buffer = io.BytesIO()
-            others.write_parquet(buffer)
-            store.write(f"{INSIGHTS}/{path.relative_to(folder).as_posix()}", buffer.getvalue())
-
-
-def prune_insights(store: Store, now: datetime) -> list[date]:
-    """Remove the answers of days that are not used any more; returns the removed days."""
-    first = (now - KEPT).date()
-    days = sorted(_read_day(name) for name in store.list_folders(INSIGHTS) if name.startswith(_DAY))
-    old = [day for day in days if day < first]
-    for day in old:
-        store.delete_folder(f"{INSIGHTS}/{_DAY}{day.isoformat()}")
-    return old
-
-
-def _find_files(folder: Path) -> list[Path]:
-    return sorted(folder.glob(f"{_DAY}*/*.parquet"))
-
-
-def _read_day(name: str) -> date:
-    return date.fromisoformat(name.removeprefix(_DAY))

@@ -76,7 +76,7 @@ class TestAccount:
     async def _apply_one(self, resource: Resource, services: Any) -> None:
         step = await resource.compare(services)
         if step.action is not Action.KEEP:
-            await resource.apply(services, step)
+            await resource.apply(services)
 
     async def prove_resumable(self, resources: Sequence[Resource], prepare: Callable[[], None] = lambda: None) -> int:
         """Interrupt an apply at every change, before AWS makes it and after, and apply again each time.

@@ -81,7 +81,7 @@ class Bucket(Struct, frozen=True):
             self, exists=exists, details=[line for line, _, _ in await self._choose(client, exists=exists)]
         )
 
-    async def apply(self, services: AwsServices, step: SetupStep) -> None:  # noqa: ARG002 - read again
+    async def apply(self, services: AwsServices) -> None:
         """Create it, and set what differs.
 
         Raises:

@@ -82,7 +82,7 @@ class BusRule(Struct, frozen=True):
         details = [*self._describe(found or {}), *await self._describe_target(client, found)]
         return make_step(self, exists=found is not None, details=details)
 
-    async def apply(self, services: AwsServices, step: SetupStep) -> None:  # noqa: ARG002 - read again
+    async def apply(self, services: AwsServices) -> None:
         """Create or change the rule and its own target; other targets stay."""
         client = await services.open("events")
         found = await self._read(client)

@@ -70,7 +70,7 @@ class EventDestination(Struct, frozen=True):
         found = await self._read(await services.open("sesv2"))
         return make_step(self, exists=found is not None, details=self._describe(found or {}))
 
-    async def apply(self, services: AwsServices, step: SetupStep) -> None:  # noqa: ARG002 - read again
+    async def apply(self, services: AwsServices) -> None:
         """Create it, or update it as a whole."""
         client = await services.open("sesv2")
         found = await self._read(client)

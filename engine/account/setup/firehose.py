@@ -115,7 +115,7 @@ class Stream(Struct, frozen=True):
         found = await self._read(await services.open("firehose"))
         return make_step(self, exists=found is not None, details=self._describe(found or {}))
 
-    async def apply(self, services: AwsServices, step: SetupStep) -> None:  # noqa: ARG002 - read again
+    async def apply(self, services: AwsServices) -> None:
         """Create it, or change its destination, and wait until it is active.
 
         Raises:

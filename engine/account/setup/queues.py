@@ -70,7 +70,7 @@ class Queue(Struct, frozen=True):
         found = await self._read(await services.open("sqs"))
         return make_step(self, exists=found is not None, details=self._describe(found or {}))
 
-    async def apply(self, services: AwsServices, step: SetupStep) -> None:  # noqa: ARG002 - read again
+    async def apply(self, services: AwsServices) -> None:
         """Create it, or set what differs."""
         client = await services.open("sqs")
         found = await self._read(client)

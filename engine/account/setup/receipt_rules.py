@@ -39,7 +39,7 @@ class ReceiptRuleSet(Struct, frozen=True):
         """Compare it with the account."""
         return make_step(self, exists=await self._exists(services), details=())
 
-    async def apply(self, services: AwsServices, step: SetupStep) -> None:  # noqa: ARG002 - read again
+    async def apply(self, services: AwsServices) -> None:
         """Create it."""
         if not await self._exists(services):
             client = await services.open("ses")
@@ -90,7 +90,7 @@ class ReceiptRule(Struct, frozen=True):
         found = await self._read(services)
         return make_step(self, exists=found is not None, details=self._describe(found or {}))
 
-    async def apply(self, services: AwsServices, step: SetupStep) -> None:  # noqa: ARG002 - read again
+    async def apply(self, services: AwsServices) -> None:
         """Create it, or replace it in its place."""
         client = await services.open("ses")
         found = await self._read(services)
@@ -187,7 +187,7 @@ class ActiveReceiptRuleSet(Struct, frozen=True):
         conflict = "" if active in ("", self.name) else _explain_conflict(active, self.name)
         return make_step(self, exists=bool(active), details=() if active else ("active: yes",), conflict=conflict)
 
-    async def apply(self, services: AwsServices, step: SetupStep) -> None:  # noqa: ARG002 - read again
+    async def apply(self, services: AwsServices) -> None:
         """Activate it, unless another one is active."""
         if not await self._read(services):
             client = await services.open("ses")

@@ -76,8 +76,8 @@ class Resource(Protocol):
     async def compare(self, services: AwsServices) -> SetupStep:
         """Compare the wanted state with the account; changes nothing."""
 
-    async def apply(self, services: AwsServices, step: SetupStep) -> None:
-        """Create or change the resource as `compare` found; safe to repeat after any failure."""
+    async def apply(self, services: AwsServices) -> None:
+        """Read the resource again, and create or change it; safe to repeat after any failure."""
 
     def to_cloudformation(self) -> Mapping[str, Any]:
         """Return the resources of a CloudFormation template: logical id to Type and Properties."""

@@ -66,7 +66,7 @@ class Role(Struct, frozen=True):
         missing += [f"policy {POLICY}: statement {sid}" for sid in find_missing(permissions, self.permissions)]
         return make_step(self, exists=trust is not None, details=missing)
 
-    async def apply(self, services: AwsServices, step: SetupStep) -> None:  # noqa: ARG002 - read again
+    async def apply(self, services: AwsServices) -> None:
         """Create it, and write the policies that differ."""
         client = await services.open("iam")
         trust, permissions = await self._read(client)

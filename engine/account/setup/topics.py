@@ -57,7 +57,7 @@ class Topic(Struct, frozen=True):
         details = self._describe(found or {})
         return make_step(self, exists=found is not None, details=details)
 
-    async def apply(self, services: AwsServices, step: SetupStep) -> None:  # noqa: ARG002 - read again
+    async def apply(self, services: AwsServices) -> None:
         """Create it, or set what differs."""
         client = await services.open("sns")
         found = await self._read(client)
@@ -143,7 +143,7 @@ class Subscription(Struct, frozen=True):
         details = [] if is_raw == self.raw else [f"raw message delivery: {_on(is_raw)} -> {_on(self.raw)}"]
         return make_step(self, exists=True, details=details)
 
-    async def apply(self, services: AwsServices, step: SetupStep) -> None:  # noqa: ARG002 - read again
+    async def apply(self, services: AwsServices) -> None:
         """Subscribe the queue, or switch raw delivery."""
         client = await services.open("sns")
         arn, wanted = await self._find(client), str(self.raw).lower()

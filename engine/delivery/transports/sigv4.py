@@ -39,18 +39,30 @@ def derive_key(secret_key: str, *, date: str, region: str, service: str) -> byte
     return key
 
 
-def write_canonical(signed: Mapping[str, str]) -> tuple[tuple[str, str], str]:
-    """Write what the canonical requests of POSTs without a query have in common.
+class CanonicalRequests:
+    """The canonical requests of POSTs without a query that differ in path and body alone.
 
     Args:
         signed: names in lower case and values of the signed headers, in the order of the names.
 
-    Returns:
-        What comes before the path and what between it and the body's hash; and the names of the signed headers.
+    Attributes:
+        names: of the signed headers, as the Authorization header lists them.
     """
-    names = ";".join(signed)
-    lines = "".join(f"{name}:{value}\n" for name, value in signed.items())
-    return ("POST\n", f"\n\n{lines}\n{names}\n"), names
+
+    def __init__(self, signed: Mapping[str, str]) -> None:
+        self.names = ";".join(signed)
+        lines = "".join(f"{name}:{value}\n" for name, value in signed.items())
+        self._after_path = f"\n\n{lines}\n{self.names}\n"
+        self._begun: dict[str, _Hash] = {}  # by path: the hash state before the body's hash
+
+    def hash(self, path: str, body: bytes) -> bytes:
+        """Return the hash of a request, in hexadecimal."""
+        begun = self._begun.get(path)
+        if begun is None:
+            begun = self._begun[path] = sha256(f"POST\n{path}{self._after_path}".encode())
+        canonical = begun.copy()
+        canonical.update(sha256(body).hexdigest().encode())
+        return canonical.hexdigest().encode()
 
 
 class Signer:
@@ -72,8 +84,7 @@ class Signer:
         self._key = b""
         self._made_for: tuple[int, Keys | None] = (-1, None)
         self._to_sign = KeyedHash(b"")
-        self._canonical = ("", "")
-        self._hashes: dict[str, _Hash] = {}
+        self._requests = CanonicalRequests({})
         self._lines = b""
 
     def sign(self, path: str, body: bytes, keys: Keys, now: float) -> bytes:
@@ -88,13 +99,7 @@ class Signer:
         second, made_for = int(now), self._made_for
         if made_for[0] != second or made_for[1] is not keys:
             self._prepare(second, keys)
-        begun = self._hashes.get(path)
-        if begun is None:
-            before, after = self._canonical
-            begun = self._hashes[path] = sha256(f"{before}{path}{after}".encode())
-        canonical = begun.copy()
-        canonical.update(sha256(body).hexdigest().encode())
-        signature = self._to_sign.digest(canonical.hexdigest().encode())
+        signature = self._to_sign.digest(self._requests.hash(path, body))
         return b"%b%b\r\n" % (self._lines, signature.hex().encode())
 
     def _prepare(self, second: int, keys: Keys) -> None:
@@ -108,12 +113,11 @@ class Signer:
         signed = {"content-type": self._content_type, "host": self._host, "x-amz-date": stamp}
         if keys.token is not None:
             signed["x-amz-security-token"] = keys.token
-        self._canonical, names = write_canonical(signed)
-        self._hashes = {}
+        self._requests = CanonicalRequests(signed)
         self._to_sign = KeyedHash(self._key, f"{ALGORITHM}\n{stamp}\n{scope}\n".encode())
         line = "" if keys.token is None else f"X-Amz-Security-Token: {keys.token}\r\n"
         self._lines = (
             f"X-Amz-Date: {stamp}\r\n{line}Authorization: {ALGORITHM} Credential={keys.access_key}/{scope}, "
-            f"SignedHeaders={names}, Signature="
+            f"SignedHeaders={self._requests.names}, Signature="
         ).encode()
         self._made_for = (second, keys)

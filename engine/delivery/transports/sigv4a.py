@@ -9,17 +9,12 @@ AWS's own library.
 """
 
 import hmac
-from hashlib import sha256
 from time import gmtime, strftime
-from typing import TYPE_CHECKING
 
 from cryptography.hazmat.primitives.asymmetric.ec import ECDSA, SECP256R1, EllipticCurvePrivateKey, derive_private_key
 from cryptography.hazmat.primitives.hashes import SHA256
 
-from engine.delivery.transports.sigv4 import TERMINATOR, Keys, write_canonical
-
-if TYPE_CHECKING:
-    from hashlib import _Hash
+from engine.delivery.transports.sigv4 import TERMINATOR, CanonicalRequests, Keys
 
 ALGORITHM = "AWS4-ECDSA-P256-SHA256"
 EVERY_REGION = "*"  # the region set that botocore's endpoint rules give for multi-region endpoints
@@ -67,8 +62,7 @@ class AsymmetricSigner:
         self._key: EllipticCurvePrivateKey | None = None
         self._made_for: tuple[int, Keys | None] = (-1, None)
         self._to_sign = b""
-        self._canonical = ("", "")
-        self._hashes: dict[str, _Hash] = {}
+        self._requests = CanonicalRequests({})
         self._lines = b""
 
     def sign(self, path: str, body: bytes, keys: Keys, now: float) -> bytes:
@@ -82,13 +76,7 @@ class AsymmetricSigner:
 
     def write_to_sign(self, path: str, body: bytes) -> bytes:
         """Write the text that `sign` signs in the second that it has prepared."""
-        begun = self._hashes.get(path)
-        if begun is None:
-            before, after = self._canonical
-            begun = self._hashes[path] = sha256(f"{before}{path}{after}".encode())
-        canonical = begun.copy()
-        canonical.update(sha256(body).hexdigest().encode())
-        return self._to_sign + canonical.hexdigest().encode()
+        return self._to_sign + self._requests.hash(path, body)
 
     def _prepare(self, second: int, keys: Keys) -> None:
         """Make what the requests of one second have in common, and the key where the credentials are new."""
@@ -105,12 +93,11 @@ class AsymmetricSigner:
         }
         if keys.token is not None:
             signed["x-amz-security-token"] = keys.token
-        self._canonical, names = write_canonical(signed)
-        self._hashes = {}
+        self._requests = CanonicalRequests(signed)
         self._to_sign = f"{ALGORITHM}\n{stamp}\n{scope}\n".encode()
         line = "" if keys.token is None else f"X-Amz-Security-Token: {keys.token}\r\n"
         self._lines = (
             f"X-Amz-Date: {stamp}\r\nX-Amz-Region-Set: {EVERY_REGION}\r\n{line}Authorization: {ALGORITHM} "
-            f"Credential={keys.access_key}/{scope}, SignedHeaders={names}, Signature="
+            f"Credential={keys.access_key}/{scope}, SignedHeaders={self._requests.names}, Signature="
         ).encode()
         self._made_for = (second, keys)

@@ -28,9 +28,10 @@ from engine.run.ownership import find_other_owner
 from engine.run.prepare.replan import SHELVES
 from engine.run.retain.leftovers import remove_with_person
 from engine.run.retain.prune import finish_pruning
+from engine.store.day_folders import erase_key
 from engine.store.files import delete_tree, digest_bytes, digest_file
-from engine.store.history import erase_from_history
-from engine.store.insights import erase_from_insights
+from engine.store.history import HISTORY
+from engine.store.insights import INSIGHTS
 from engine.store.keys import read_forget_key
 from engine.store.outcomes_files import PUBLISHED
 from engine.store.port import Store
@@ -78,8 +79,8 @@ def forget_address(address: str, ledger: Ledger, store: Store, clock: Clock) -> 
     left = remove_with_person(store, ledger, key, clock.now())
     removed = _remove_shelves(store, key) + left.removed + finish_pruning(ledger, store)
     found = Forgotten({}, left.launching, removed, erase_from_events(store, key), left.elsewhere)
-    erase_from_history(store, key)
-    erase_from_insights(store, key)
+    for folder in (HISTORY, INSIGHTS):  # the address gets no more mail, so no cap and no check needs them
+        erase_key(store, folder, key)
     with ledger.read() as tx:
         all_runs = [run for run in runs.list_runs(tx) if run.pruned_at is None]
         known = workers.list_worker_runs(tx)

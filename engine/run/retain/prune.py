@@ -19,10 +19,11 @@ from engine.ledger.runs import Run
 from engine.run.ownership import find_other_owner, has_files
 from engine.run.prepare.replan import SHELVES
 from engine.run.retain.leftovers import finish_or_remove_staged, remove_old
-from engine.store.dmarc_reports import prune_dmarc_reports
+from engine.store.day_folders import prune_days
+from engine.store.dmarc_reports import DMARC
 from engine.store.files import delete_tree
-from engine.store.history import prune_history
-from engine.store.insights import prune_insights
+from engine.store.history import HISTORY
+from engine.store.insights import INSIGHTS, KEPT
 from engine.store.port import Store
 from engine.system.temporary import remove_abandoned
 
@@ -102,11 +103,11 @@ def prune(prunable: Prunable, ledger: Ledger, store: Store, clock: Clock) -> Pru
     finish_pruning(ledger, store)
     unfinished = finish_or_remove_staged(store, ledger, clock.now()) + store.remove_unfinished() + remove_abandoned()
     longest = clock.now() - timedelta(days=MOST_CAP_DAYS)
-    prune_dmarc_reports(store, prunable.before.date())
-    prune_insights(store, clock.now())  # of no use any more, however long other data is kept
+    prune_days(store, DMARC, prunable.before.date())
+    prune_days(store, INSIGHTS, (clock.now() - KEPT).date())  # of no use any more, however long other data is kept
     return Pruned(
         events=prune_events(store, prunable.before.date()),
-        history=prune_history(store, min(prunable.before, longest).date()),
+        history=prune_days(store, HISTORY, min(prunable.before, longest).date()),
         aside=sum(_prune_files(store, folder, prunable.before) for folder in (QUARANTINE, REFUSED)),
         shelves=_prune_shelves(store, prunable.before) + remove_old(store, ledger, prunable.before, clock.now()),
         unfinished=unfinished,

@@ -5,8 +5,9 @@ from pathlib import Path
 
 import polars as pl
 
+from engine.store.day_folders import erase_key
 from engine.store.folder import FolderStore
-from engine.store.history import erase_from_history, find_history, write_history
+from engine.store.history import HISTORY, find_history, write_history
 
 NOW = datetime(2026, 11, 24, 9, tzinfo=UTC)
 
@@ -16,7 +17,7 @@ def test_an_address_is_erased_from_every_day_and_nobody_else_is(tmp_path: Path):
     messages = pl.DataFrame({"key": ["a@x.example", "b@x.example"], "at": [NOW, NOW]})
     for day in (23, 24):
         write_history(store, "welcome/1", 0, messages, date(2026, 11, day))
-    erase_from_history(store, "a@x.example")
+    erase_key(store, HISTORY, "a@x.example")
     kept = [
         pl.read_parquet(path, hive_partitioning=False)
         for path in find_history(tmp_path, datetime(2026, 11, 1, tzinfo=UTC))
@@ -26,5 +27,5 @@ def test_an_address_is_erased_from_every_day_and_nobody_else_is(tmp_path: Path):
 
 
 def test_without_a_history_there_is_nothing_to_erase(tmp_path: Path):
-    erase_from_history(FolderStore(tmp_path), "a@x.example")
+    erase_key(FolderStore(tmp_path), HISTORY, "a@x.example")
     assert find_history(tmp_path, NOW) == []

@@ -71,8 +71,8 @@ def test_pool_is_filled_warmed_up_and_sent_from(world: World):
     assert set(left.values()) == set(ADDRESSES)
 
     world.run("events", "pull", "--queue", world.server.queue_url, "--json")
-    told = world.run("status", RUN, "--outgoing-addresses", "--json").json["outgoing_addresses"]
-    assert [(one["address"], one["sent"], one["delivered"], one["bounced"]) for one in told] == [
+    shown = world.run("status", RUN, "--outgoing-addresses", "--json").json["outgoing_addresses"]
+    assert [(one["address"], one["sent"], one["delivered"], one["bounced"]) for one in shown] == [
         (address, list(left.values()).count(address), list(left.values()).count(address), 0) for address in ADDRESSES
     ]
     assert world.run("status", RUN, "--json").json["outgoing_addresses"] is None

@@ -43,15 +43,15 @@ class ConfigurationSetResource(Struct, frozen=True):
             return SetupStep(Action.CREATE, self.kind, self.name, _describe(self.wanted))
         return describe_step(self.kind, self.name, find_changes(found, self.wanted), _note(found))
 
-    async def apply(self, services: AwsServices, step: SetupStep) -> None:
+    async def apply(self, services: AwsServices) -> None:
         """Create it, or make its changes."""
         client = await services.open("sesv2")
-        options = _make_options(self.wanted)
-        if step.action is Action.CREATE and await create(
-            client.create_configuration_set(ConfigurationSetName=self.name, **options)
-        ):
-            return
         found = await self._read(services)
+        if found is None:
+            options = _make_options(self.wanted)
+            if await create(client.create_configuration_set(ConfigurationSetName=self.name, **options)):
+                return
+            found = await self._read(services)
         await make_changes(services, find_changes(found or {}, self.wanted))
 
     def to_cloudformation(self) -> Mapping[str, Any]:

@@ -44,10 +44,10 @@ class IdentityResource(Struct, frozen=True):
             return SetupStep(Action.CREATE, self.kind, self.name, self._describe(key))
         return describe_step(self.kind, self.name, find_changes(found, self.wanted, key), self._note(found, key))
 
-    async def apply(self, services: AwsServices, step: SetupStep) -> None:
+    async def apply(self, services: AwsServices) -> None:
         """Create it, or make its changes; generates the key first where one is wanted."""
         client = await services.open("sesv2")
-        found = None if step.action is Action.CREATE else await read_identity(services, self.name)
+        found = await read_identity(services, self.name)
         if found is None:
             key = make_key(self.key_file) if self.wanted.dkim_selector else None
             call = client.create_email_identity(

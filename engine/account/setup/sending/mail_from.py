@@ -35,9 +35,8 @@ class MailFromResource(Struct, frozen=True):
             return SetupStep(Action.CREATE, self.kind, self.name, details)
         return describe_step(self.kind, self.name, changes)
 
-    async def apply(self, services: AwsServices, step: SetupStep) -> None:
+    async def apply(self, services: AwsServices) -> None:
         """Set it."""
-        del step
         found = await read_identity(services, self.wanted.domain) or {}
         await make_changes(services, find_changes(found, self.wanted))
 

@@ -35,7 +35,7 @@ async def apply_all(
     for resource in resources:
         step = await resource.compare(services)
         if step.action is not Action.KEEP:  # it leaves alone what is in its way: `step.conflict`
-            await resource.apply(services, step)
+            await resource.apply(services)
         report(step)
         steps.append(step)
     return tuple(steps)

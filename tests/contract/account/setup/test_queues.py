@@ -63,7 +63,7 @@ async def test_changed_attribute_is_found_and_changed_back(account: TestAccount,
     write(account, **{name: value})
     step = await QUEUE.compare(account.services)
     assert (step.action, step.details) == (Action.CHANGE, (detail,))
-    await QUEUE.apply(account.services, step)
+    await QUEUE.apply(account.services)
     assert not {detail} & set((await QUEUE.compare(account.services)).details)
     await account.apply([QUEUE])  # moto has forgotten the policy
     assert await account.plan([DEAD, QUEUE]) == [Action.KEEP, Action.KEEP]
