@@ -10,8 +10,11 @@ from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Fie
 _TOPIC = r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:(?:[A-Za-z0-9_-]{1,256}|\*)"
 
 
+_EMPTY = "an empty text"
+
+
 def _divide_names(names: Any) -> Any:
-    return tuple(re.split(r"[\s,]+", names.strip())) if isinstance(names, str) else names
+    return tuple(filter(None, re.split(r"[\s,]+", names))) if isinstance(names, str) else names
 
 
 class EventsSettings(BaseModel):
@@ -40,17 +43,15 @@ class EventsSettings(BaseModel):
     @field_validator("topics", mode="before")
     @classmethod
     def _divide(cls, topics: Any) -> Any:
-        if not isinstance(topics, str):
-            return topics
-        return tuple(re.split(r"[\s,]+", topics.strip()))
+        return _divide_names(topics)
 
     @field_validator("topics")
     @classmethod
     def _are_topics(cls, topics: tuple[str, ...]) -> tuple[str, ...]:
-        if wrong := next((topic for topic in topics if not re.fullmatch(_TOPIC, topic)), None):
-            raise ValueError(
-                f"{wrong} is not the ARN of a topic, such as arn:aws:sns:eu-west-1:123456789012:ses-events"
-            )
+        for topic in topics:
+            if not re.fullmatch(_TOPIC, topic):
+                such = "arn:aws:sns:eu-west-1:123456789012:ses-events"
+                raise ValueError(f"{topic or _EMPTY} is not the ARN of a topic, such as {such}")
         return topics
 
 
@@ -85,13 +86,14 @@ class InboundSettings(BaseModel):
     @field_validator("buckets", "feedback_sources", mode="before")
     @classmethod
     def _divide(cls, names: Any) -> Any:
-        return tuple(re.split(r"[\s,]+", names.strip())) if isinstance(names, str) and names.strip() else names or ()
+        return _divide_names(names) or ()
 
     @field_validator("buckets")
     @classmethod
     def _are_buckets(cls, buckets: tuple[str, ...] | None) -> tuple[str, ...] | None:
-        if wrong := next((name for name in buckets or () if not re.fullmatch(r"[A-Za-z0-9._-]{3,255}", name)), None):
-            raise ValueError(f"{wrong} is not the name of a bucket, such as acme-inbound")
+        for name in buckets or ():
+            if not re.fullmatch(r"[A-Za-z0-9._-]{3,255}", name):
+                raise ValueError(f"{name or _EMPTY} is not the name of a bucket, such as acme-inbound")
         return buckets
 
     @field_validator("authserv_id")
@@ -104,8 +106,9 @@ class InboundSettings(BaseModel):
     @field_validator("feedback_sources")
     @classmethod
     def _are_domains(cls, sources: tuple[str, ...]) -> tuple[str, ...]:
-        if wrong := next((name for name in sources if not re.fullmatch(r"[^\s@.]+(\.[^\s@.]+)+", name)), None):
-            raise ValueError(f"{wrong} is not a domain, such as fbl.example.com")
+        for name in sources:
+            if not re.fullmatch(r"[^\s@.]+(\.[^\s@.]+)+", name):
+                raise ValueError(f"{name or _EMPTY} is not a domain, such as fbl.example.com")
         return sources
 
 
@@ -158,8 +161,9 @@ class UnsubscribePageSettings(BaseModel):
 
 
 def _check_host_names(names: tuple[str, ...]) -> tuple[str, ...]:
-    if wrong := next((name for name in names if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:]+", name)), None):
-        raise ValueError(f"{wrong} is not the name of a host, without http:// and port")
+    for name in names:
+        if not re.fullmatch(r"[A-Za-z0-9._-]+|[0-9A-Fa-f:]+", name):
+            raise ValueError(f"{name or _EMPTY} is not the name of a host, without http:// and port")
     return names
 
 
@@ -253,8 +257,11 @@ class DnsSettings(BaseModel):
     @field_validator("nameservers")
     @classmethod
     def _are_servers(cls, servers: tuple[str, ...]) -> tuple[str, ...]:
-        if wrong := next((one for one in servers if not _is_nameserver(one)), None):
-            raise ValueError(f"{wrong} is not the address of a name server, such as 192.0.2.53 or 127.0.0.1:5353")
+        for server in servers:
+            if not _is_nameserver(server):
+                raise ValueError(
+                    f"{server or _EMPTY} is not the address of a name server, such as 192.0.2.53 or 127.0.0.1:5353"
+                )
         return servers
 
 

@@ -300,3 +300,31 @@ def test_section_is_not_offered_as_a_variable(tmp_path: Path, monkeypatch: pytes
         load_settings(tmp_path)
     offered = raised.value.remedy.partition("Available: ")[2].split(", ")
     assert not {"MAILRUN_EVENTS", "MAILRUN_SUPPRESSION", "MAILRUN_UNSUBSCRIBE_PAGE"} & set(offered)
+
+
+LISTS = (
+    ("events", "topics"),
+    ("inbound", "buckets"),
+    ("inbound", "feedback_sources"),
+    ("unsubscribe_server", "allow_hosts"),
+    ("sandbox", "allow_hosts"),
+    ("ses", "own_addresses"),
+    ("dns", "nameservers"),
+)
+
+
+@pytest.mark.parametrize(("section", "key"), LISTS)
+@pytest.mark.parametrize("text", ["", " ", ",", " ,\n"])
+def test_a_list_that_is_empty_in_the_environment_is_an_empty_list(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, section: str, key: str, text: str
+):
+    monkeypatch.setenv(f"MAILRUN_{section}_{key}".upper(), text)
+    assert getattr(getattr(load_settings(tmp_path), section), key) == ()
+
+
+@pytest.mark.parametrize(("section", "key"), LISTS)
+def test_an_empty_text_in_a_list_is_refused(tmp_path: Path, section: str, key: str):
+    write(tmp_path, f'[{section}]\n{key} = [""]\n')
+    with pytest.raises(ConfigurationError) as caught:
+        load_settings(tmp_path)
+    assert key in caught.value.where

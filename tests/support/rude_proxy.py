@@ -117,8 +117,8 @@ class RudeProxy:
         target: where requests go.
         manners: how answers to sends are given.
         tls: None for plain HTTP.
-        unread: requests that had arrived when their connection was closed and that were not read: unknown to the
-            client.
+        unread: requests that had arrived, whole or in part, when their connection was closed and that were not read:
+            unknown to the client.
     """
 
     target: tuple[str, int]
@@ -177,10 +177,9 @@ class RudeProxy:
                 socket.socket.shutdown(client, socket.SHUT_RDWR)  # what arrives from now on is answered by a reset
             client.settimeout(0)
             for _ in range(_MOST_WAITS):
-                if request := _read_message(client):
-                    self.unread.append(request)
                 if not _has_data(client):
                     break
+                self.unread.append(_read_message(client))  # a part of a request is received, too
             client.close()  # at once: what came after the last look would not be noted
 
 

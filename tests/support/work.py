@@ -53,8 +53,8 @@ def find_excess(read: Callable[[Any], object], make: Callable[[int], Any], lines
         read: what is measured.
         make: makes an input of a size.
         lines_at: the smaller size for counting lines.
-        bytes_at: the smallest size for CPU time, which is compared over three doublings. Other processes can only add
-            to it, so the least of several measurements counts, and an excess is measured again.
+        bytes_at: the smallest size for CPU time, which is compared over three doublings. Other processes slow down one
+            moment more than another, so both sizes are measured within one moment, and an excess is measured again.
     """
     small, large = (make(size) for size in (lines_at, 2 * lines_at))
     read(small)  # lazy initialisation happens now
@@ -62,12 +62,11 @@ def find_excess(read: Callable[[Any], object], make: Callable[[int], Any], lines
     if lines[1] > LIMIT * lines[0] + _LINES_OF_OTHERS:
         return f"{lines[0]} lines for {lines_at}, {lines[1]} for twice that"
     small, large = (make(size) for size in (bytes_at, 2**_DOUBLINGS * bytes_at))
-    least = [min(_cpu(lambda: read(small)) for _ in range(3)), _cpu(lambda: read(large))]
     for _ in range(_ATTEMPTS):
-        if least[1] <= LIMIT**_DOUBLINGS * least[0]:
+        took = min(_cpu(lambda: read(small)) for _ in range(3)), _cpu(lambda: read(large))
+        if took[1] <= LIMIT**_DOUBLINGS * took[0]:
             return None
-        least[1] = min(least[1], _cpu(lambda: read(large)))
-    return f"{least[0]} ns of CPU for {bytes_at}, {least[1]} for {2**_DOUBLINGS} times that"
+    return f"{took[0]} ns of CPU for {bytes_at}, {took[1]} for {2**_DOUBLINGS} times that"
 
 
 # What regular expressions are made of, as the compiler sees them: the only description of what a pattern can match.

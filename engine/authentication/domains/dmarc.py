@@ -103,8 +103,8 @@ async def check_reports(resolver: Resolver, record: DmarcRecord) -> list[RuleRes
         return [give_advice("dmarc_reports", "the record asks for no reports (rua)", record.where, remedy)]
     uris = [uri.strip() for uri in text.split(",")]
     matches = [_REPORT_URI.fullmatch(uri) for uri in uris]
-    if wrong := next((uri for uri, match in zip(uris, matches, strict=True) if match is None), None):
-        what = f"rua is not a list of mailto: addresses: {show(wrong)}"
+    if None in matches:
+        what = f"rua is not a list of mailto: addresses: {show(uris[matches.index(None)])}"
         return [give_advice("dmarc_reports", what, record.where, "write rua=mailto:ADDRESS,mailto:ADDRESS")]
     domains = list(dict.fromkeys(match[1].lower() for match in matches if match))[:_DESTINATIONS_MAXIMUM]
     external = [one for one in domains if not is_aligned(one, record.domain, strict=False)]

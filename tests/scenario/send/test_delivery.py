@@ -9,10 +9,12 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from support.doubt import AT_MOST_WHERE_LATE
 from support.invariants import check_invariants
 from support.smtp import Mailroom, smtp_in_thread
 from support.world import CAMPAIGN, Finished, World, finish, open_world, wait_for_line, wait_until
 
+from engine.delivery.pacing.concurrency import MOST_WHERE_LATE
 from engine.ledger.journal import Outcome
 
 
@@ -100,6 +102,7 @@ def test_a_stop_is_passed_on_to_every_process(tmp_path: Path, number: signal.Sig
 
 def test_when_the_launch_is_killed_its_processes_stop_in_order(tmp_path: Path):
     with open_world(tmp_path, max_send_rate=300.0) as world:
+        world.constants = AT_MOST_WHERE_LATE
         world.write_people(3_000)
         process = world.start_launch("--workers", "2")
         world.wait_for_workers(2)
@@ -116,11 +119,12 @@ def test_when_the_launch_is_killed_its_processes_stop_in_order(tmp_path: Path):
         assert world.accepted_count() < 3_000
         launched = world.launch()
         assert launched.code in (0, 3)
-        check_invariants(world, in_doubt_at_most=64)
+        check_invariants(world, in_doubt_at_most=2 * MOST_WHERE_LATE)
 
 
 def test_a_process_that_dies_leaves_its_leases_to_the_others(tmp_path: Path):
     with open_world(tmp_path, max_send_rate=200.0) as world:  # long enough for the second process to come up
+        world.constants = AT_MOST_WHERE_LATE
         world.write_people(3_000)
         process = world.start_launch("--workers", "2")
         world.wait_for_workers(2)
@@ -129,7 +133,7 @@ def test_a_process_that_dies_leaves_its_leases_to_the_others(tmp_path: Path):
         launched = finish(process)
         assert launched.code in (0, 3)
         assert "a worker process ended with" in launched.stderr
-        counts = check_invariants(world, in_doubt_at_most=64)
+        counts = check_invariants(world, in_doubt_at_most=2 * MOST_WHERE_LATE)
         assert counts[Outcome.SENT] + counts[Outcome.IN_DOUBT] == 3_000
 
 

@@ -2,12 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
 from botocore.exceptions import ClientError
-from support.ses import open_ses
+from support.ses import call_with_crt, open_ses
 
 from engine.sandbox.embedded import run_in_thread
 from engine.sandbox.events.behaviour import Behaviour
@@ -50,25 +51,29 @@ def refusal(client: Any, **given: Any) -> tuple[str, str]:
     return error["Code"], error["Message"]
 
 
-def test_mail_through_a_multi_region_endpoint_is_accepted_once_it_exists(client: Any, tmp_path: Path):
-    assert refusal(client, EndpointId="abcdef12.g3h")[0] == "NotFoundException"
-    route = {"RoutesDetails": [{"Region": "eu-west-1"}]}
-    made = client.create_multi_region_endpoint(EndpointName="global", Details=route)
-    send(client, EndpointId=made["EndpointId"])
-    entry = {"Destination": {"ToAddresses": ["bob@example.com"]}}
-    client.send_bulk_email(
-        FromEmailAddress="news@mail.acme.example",
-        DefaultContent=TEMPLATE,
-        BulkEmailEntries=[entry],
-        EndpointId=made["EndpointId"],
-    )
-    assert [one["endpoint_id"] for one in read_record(tmp_path)] == [made["EndpointId"]] * 2
-    (listed,) = client.list_multi_region_endpoints()["MultiRegionEndpoints"]
-    found = client.get_multi_region_endpoint(EndpointName="global")
-    assert (listed["Status"], listed["EndpointId"]) == ("READY", found["EndpointId"])
-    assert [one["Region"] for one in found["Routes"]] == listed["Regions"] == ["us-east-1", "eu-west-1"]
-    client.delete_multi_region_endpoint(EndpointName="global")
-    assert client.list_multi_region_endpoints()["MultiRegionEndpoints"] == []
+def test_mail_through_a_multi_region_endpoint_is_accepted_once_it_exists(tmp_path: Path):
+    single = {"Destination": {"ToAddresses": ["ann@example.com"]}, "Content": SIMPLE}
+    bulk = {
+        "DefaultContent": TEMPLATE,
+        "BulkEmailEntries": [{"Destination": {"ToAddresses": ["bob@example.com"]}}],
+    }
+    with run_in_thread(SandboxSettings(record_folder=tmp_path, max_send_rate=1000)) as sandbox:
+        send_by = partial(call_with_crt, sandbox, FromEmailAddress="news@mail.acme.example")
+        refused = send_by(operation="send_email", EndpointId="abcdef12.g3h", **single)
+        assert refused["Error"]["Code"] == "NotFoundException"
+        with open_ses(sandbox) as client:
+            route = {"RoutesDetails": [{"Region": "eu-west-1"}]}
+            made = client.create_multi_region_endpoint(EndpointName="global", Details=route)
+            assert "MessageId" in send_by(operation="send_email", EndpointId=made["EndpointId"], **single)
+            sent = send_by(operation="send_bulk_email", EndpointId=made["EndpointId"], **bulk)
+            assert [one["Status"] for one in sent["BulkEmailEntryResults"]] == ["SUCCESS"]
+            assert [one["endpoint_id"] for one in read_record(tmp_path)] == [made["EndpointId"]] * 2
+            (listed,) = client.list_multi_region_endpoints()["MultiRegionEndpoints"]
+            found = client.get_multi_region_endpoint(EndpointName="global")
+            assert (listed["Status"], listed["EndpointId"]) == ("READY", found["EndpointId"])
+            assert [one["Region"] for one in found["Routes"]] == listed["Regions"] == ["us-east-1", "eu-west-1"]
+            client.delete_multi_region_endpoint(EndpointName="global")
+            assert client.list_multi_region_endpoints()["MultiRegionEndpoints"] == []
 
 
 def test_an_endpoint_has_one_secondary_region_and_a_name_of_its_own(client: Any):
@@ -148,8 +153,17 @@ def test_tracking_that_is_neither_on_nor_off_is_refused(client: Any):
 
 
 def test_named_and_all_endpoints_and_tenants_of_the_settings_exist(tmp_path: Path):
-    named = {"multi_region_endpoints": ("abcdef12.g3h",), "tenants": ("shop",)}
+    named: dict[str, Any] = {"multi_region_endpoints": ("abcdef12.g3h",), "tenants": ("shop",)}
+    mail = {
+        "FromEmailAddress": "news@mail.acme.example",
+        "Destination": {"ToAddresses": ["ann@example.com"]},
+        "Content": SIMPLE,
+        "ConfigurationSetName": "news",
+        "TenantName": "shop",
+        "EndpointId": "abcdef12.g3h",
+    }
     for settings in (named, {"multi_region_endpoints": None, "tenants": None}):
-        with opened(tmp_path, **settings) as client:
-            send(client, EndpointId="abcdef12.g3h", TenantName="shop", ConfigurationSetName="news")
-            assert client.get_tenant(TenantName="shop")["Tenant"]["SendingStatus"] == "ENABLED"
+        with run_in_thread(SandboxSettings(record_folder=tmp_path, max_send_rate=1000, **settings)) as sandbox:
+            assert "MessageId" in call_with_crt(sandbox, "send_email", **mail)
+            with open_ses(sandbox) as client:
+                assert client.get_tenant(TenantName="shop")["Tenant"]["SendingStatus"] == "ENABLED"
