@@ -98,7 +98,7 @@ soak: setup
 
 # Needs uv. The locks name no registry: the files come from the registry of this machine, and their hashes are checked.
 lock:
-	$(LOCK) --group build --group workshop --output-file requirements/workshop.lock pyproject.toml
+	$(LOCK) --extra otel --group build --group workshop --output-file requirements/workshop.lock pyproject.toml
 	$(LOCK) --constraint requirements/workshop.lock --output-file requirements/runtime.lock pyproject.toml
 	$(LOCK) --constraint requirements/workshop.lock --group pyproject.toml:build --output-file requirements/build.lock
 

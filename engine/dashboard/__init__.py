@@ -1,0 +1,1 @@
+"""The dashboard: a local web application that shows runs."""

@@ -1,0 +1,1 @@
+"""Notifications of what happens to a run: webhooks, e-mail, SNS."""
