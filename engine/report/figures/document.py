@@ -89,7 +89,7 @@ class OutcomeFigure(Struct, frozen=True):
 
     outcome: str
     recipients: int
-    reasons: Sequence[Reason]
+    reasons: Sequence["Cause"]
 
 
 class TimeLine(Struct, frozen=True):
