@@ -304,3 +304,21 @@ class UnsubscribeServerSettings(BaseModel):
         default=(),
         description="host names that the server answers to; others are refused. Default: every name",
     )
+
+
+class DashboardSettings(BaseModel):
+    """Who may use `mailrun dashboard`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    token: SecretStr = Field(
+        default=SecretStr(""),
+        description="secret that opens the dashboard, at least 16 characters. Default: none is needed on loopback",
+    )
+    allow_hosts: _HostNames = Field(
+        default=(), description="host names that the dashboard answers to in addition to loopback, such as a proxy's"
+    )
+    behind_https: bool = Field(
+        default=False,
+        description="a proxy that speaks HTTPS sets X-Forwarded-Proto: cookies are then for HTTPS alone",
+    )

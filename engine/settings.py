@@ -14,6 +14,7 @@ from engine.locations import check_ledger, check_store, expand_home, find_ledger
 from engine.masking import mask_url, remember_secrets
 from engine.read_limits import ReadLimits
 from engine.setting_sections import (
+    DashboardSettings,
     DnsSettings,
     EventsSettings,
     InboundSettings,
@@ -84,6 +85,7 @@ class Settings(BaseModel):
     unsubscribe_server: UnsubscribeServerSettings = UnsubscribeServerSettings()
     ses: SesSettings = SesSettings()
     sandbox: SandboxAccessSettings = SandboxAccessSettings()
+    dashboard: DashboardSettings = DashboardSettings()
 
     @field_validator("store", "scratch", "ledger", mode="before")
     @classmethod

@@ -177,6 +177,22 @@ class IpAddress(click.ParamType[str]):
         return str(value)
 
 
+class Bind(click.ParamType[tuple[str, int]]):
+    """HOST:PORT; an IPv6 address in brackets. The value is the host without brackets, and the port."""
+
+    name = "address"
+    _pattern = re.compile(r"(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]+)):([0-9]{1,5})")
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, int]:
+        """Return the host and the port."""
+        if isinstance(value, tuple):
+            return str(value[0]), int(value[1])
+        found = self._pattern.fullmatch(str(value))
+        if found is None or int(found[3]) >= 1 << 16:
+            self.fail(f"{value!r} is not HOST:PORT, such as 127.0.0.1:8027 or [::1]:8027", param, ctx)
+        return found[1] or found[2], int(found[3])
+
+
 class Wait(Age):
     """A wait such as 30m or 2h; an age has no m, which may mean a month."""
 

@@ -1,1 +1,1 @@
-"""The dashboard: a local web application that shows runs."""
+"""The dashboard: a local web application over the runs of a workspace."""

@@ -152,15 +152,15 @@ def to_shown(counts: Counts) -> dict[str, int]:
 
 def sum_feedback(tx: Connection, run: str) -> Counts:
     """Count the rows of a run that have each flag."""
-    return sum_all_feedback(tx, run).get(run, {})
+    return sum_all_feedback(tx, [run]).get(run, {})
 
 
-def sum_all_feedback(tx: Connection, run: str | None = None) -> dict[str, Counts]:
-    """Count the rows of all runs that have each flag, in one statement: run -> flag -> rows."""
+def sum_all_feedback(tx: Connection, of: Collection[str] | None = None) -> dict[str, Counts]:
+    """Count the rows of some runs, or of all, that have each flag, in one statement: run -> flag -> rows."""
     table = feedback_table.c
     sums = select(table.run, *(func.sum(table[column]) for column in _COLUMNS.values())).group_by(table.run)
-    if run is not None:
-        sums = sums.where(table.run == run)
+    if of is not None:
+        sums = sums.where(table.run.in_(of))
     return {
         name: dict(zip(_COLUMNS, map(int, counts), strict=True))
         for name, *counts in tx.execute(sums)

@@ -325,11 +325,11 @@ def find_lease(tx: Connection, run: str, ordinal: int) -> LeaseState:
     return _to_state(row)
 
 
-def list_open_leases(tx: Connection, run: str | None = None) -> dict[str, list[LeaseState]]:
-    """Read the open leases of one run, or of all: taken by a worker and not settled; run -> leases, by ordinal."""
+def list_open_leases(tx: Connection, of: Collection[str] | None = None) -> dict[str, list[LeaseState]]:
+    """Read the open leases of some runs, or of all: taken by a worker and not settled; run -> leases, by ordinal."""
     begun = select(lease_table).where(lease_table.c.settled_at.is_(None), lease_table.c.epoch > 0)
-    if run is not None:
-        begun = begun.where(lease_table.c.run == run)
+    if of is not None:
+        begun = begun.where(lease_table.c.run.in_(of))
     found: dict[str, list[LeaseState]] = {}
     for row in tx.execute(begun.order_by(lease_table.c.run, lease_table.c.ordinal)):
         found.setdefault(row.run, []).append(_to_state(row))
@@ -346,18 +346,23 @@ def _to_state(row: Row[Any]) -> LeaseState:
 
 def sum_settled(tx: Connection, run: str) -> dict[Outcome, int]:
     """Add up the outcomes of a run's settled leases."""
-    return _sum_settled(tx, run).get(run, dict.fromkeys(_COUNTS, 0))
+    return _sum_settled(tx, [run]).get(run, dict.fromkeys(_COUNTS, 0))
 
 
-def sum_all_settled(tx: Connection) -> dict[str, dict[Outcome, int]]:
-    """Add up the outcomes of the settled leases of all runs, in one statement: run -> outcome -> recipients."""
-    return _sum_settled(tx)
+def sum_all_settled(tx: Connection, of: Collection[str] | None = None) -> dict[str, dict[Outcome, int]]:
+    """Add up the outcomes of the settled leases of runs, in one statement: run -> outcome -> recipients.
+
+    Args:
+        tx: any transaction.
+        of: the runs; None for all.
+    """
+    return _sum_settled(tx, of)
 
 
-def _sum_settled(tx: Connection, run: str | None = None) -> dict[str, dict[Outcome, int]]:
+def _sum_settled(tx: Connection, of: Collection[str] | None) -> dict[str, dict[Outcome, int]]:
     sums = select(lease_table.c.run, *(func.coalesce(func.sum(lease_table.c[name]), 0) for name in _COUNTS.values()))
-    if run is not None:
-        sums = sums.where(lease_table.c.run == run)
+    if of is not None:
+        sums = sums.where(lease_table.c.run.in_(of))
     return {
         name: dict(zip(_COUNTS, map(int, counts), strict=True))
         for name, *counts in tx.execute(sums.group_by(lease_table.c.run))

@@ -1,6 +1,6 @@
 """Runs: one row each, and the states they go through."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from datetime import datetime
 
 import orjson
@@ -39,6 +39,18 @@ class Run(Struct, frozen=True):
     store_place: str | None = None
     limited: bool = False
     facts: RunFacts | None = None
+
+
+class RunFilter(Struct, frozen=True):
+    """Chooses runs of the list.
+
+    Attributes:
+        words: parts of the run's name, which has all of them.
+        state: None for every state.
+    """
+
+    words: Sequence[str] = ()
+    state: RunState | None = None
 
 
 def insert_run(tx: Connection, run: Run, *, lease_rows: list[int]) -> bool:
@@ -114,6 +126,23 @@ def find_last_run(tx: Connection, campaign: str, *, sandbox: bool, but: str) -> 
 def list_runs(tx: Connection) -> list[Run]:
     """Read all runs, the newest first."""
     return [_to_run(row) for row in tx.execute(select(run_table).order_by(run_table.c.created_at.desc()))]
+
+
+def list_some_runs(tx: Connection, which: RunFilter, *, offset: int, limit: int) -> tuple[list[Run], int]:
+    """Read a page of the runs that a filter lets through, the newest first; and how many there are on all pages."""
+    table = run_table.c
+    tests = [table.name.icontains(word, autoescape=True) for word in which.words]
+    if which.state is not None:
+        tests.append(table.state == which.state)
+    total = tx.execute(select(func.count()).select_from(run_table).where(*tests)).scalar_one()
+    page = select(run_table).where(*tests).order_by(table.created_at.desc(), table.name).offset(offset).limit(limit)
+    return [_to_run(row) for row in tx.execute(page)], total
+
+
+def count_by_state(tx: Connection) -> dict[RunState, int]:
+    """Count all runs by their state."""
+    counted = select(run_table.c.state, func.count()).group_by(run_table.c.state)
+    return {RunState(state): int(count) for state, count in tx.execute(counted)}
 
 
 def list_runs_without_facts(tx: Connection) -> list[Run]:

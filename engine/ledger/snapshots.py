@@ -11,7 +11,8 @@ from engine.ledger import event_flags, leases, runs, workers
 from engine.ledger.database import Ledger
 from engine.ledger.journal import Outcome, Replay
 from engine.ledger.leases import LeaseState
-from engine.ledger.runs import Run
+from engine.ledger.runs import Run, RunFilter
+from engine.ledger.schema import RunState
 
 
 class RunTotals(Struct, frozen=True):
@@ -30,6 +31,20 @@ class RunTotals(Struct, frozen=True):
     in_flight: int
     workers: int
     feedback: event_flags.Counts
+
+
+class RunPage(Struct, frozen=True):
+    """A page of the list of runs.
+
+    Attributes:
+        totals: of its runs, the newest first.
+        matching: how many runs the filter lets through, on all pages.
+        states: state -> runs with it, in the whole ledger.
+    """
+
+    totals: Sequence[RunTotals]
+    matching: int
+    states: Mapping[RunState, int]
 
 
 class RunSnapshot(Struct, frozen=True):
@@ -90,7 +105,7 @@ def list_leases(ledger: Ledger, run: str) -> dict[int, LeaseState]:
 def list_open_leases(ledger: Ledger, run: str) -> list[LeaseState]:
     """Read the open leases of a run, by ordinal."""
     with ledger.read() as tx:
-        return leases.list_open_leases(tx, run).get(run, [])
+        return leases.list_open_leases(tx, [run]).get(run, [])
 
 
 def read_run(ledger: Ledger, name: str) -> RunSnapshot | None:
@@ -148,28 +163,51 @@ def read_totals(ledger: Ledger, name: str, now: datetime) -> RunTotals | None:
             tx,
             run,
             settled=leases.sum_settled(tx, name),
-            open_leases=leases.list_open_leases(tx, name).get(name, ()),
+            open_leases=leases.list_open_leases(tx, [name]).get(name, ()),
             live=workers.list_live_workers(tx, name, now),
             feedback=event_flags.sum_feedback(tx, name),
         )
 
 
+def read_page(ledger: Ledger, which: RunFilter, now: datetime, *, offset: int, limit: int) -> RunPage:
+    """Read the counts of some runs, in as many statements for many runs and events as for few.
+
+    Args:
+        ledger: has the runs.
+        which: chooses runs.
+        now: the time against which heartbeats are compared.
+        offset: number of runs to leave out, of the newest.
+        limit: number of runs.
+
+    Raises:
+        DataError: the journal of a lease is damaged.
+    """
+    with ledger.read() as tx:
+        found, matching = runs.list_some_runs(tx, which, offset=offset, limit=limit)
+        return RunPage(_read_totals(tx, found, now), matching, runs.count_by_state(tx))
+
+
 def read_all_totals(ledger: Ledger, now: datetime) -> list[RunTotals]:
     """Read the counts of all runs, the newest first; arguments and errors as `read_totals`."""
     with ledger.read() as tx:
-        settled, open_leases = leases.sum_all_settled(tx), leases.list_open_leases(tx)
-        live, feedback = workers.list_all_live_workers(tx, now), event_flags.sum_all_feedback(tx)
-        return [
-            _add_up(
-                tx,
-                run,
-                settled=settled.get(run.name, {}),
-                open_leases=open_leases.get(run.name, ()),
-                live=live.get(run.name, ()),
-                feedback=feedback.get(run.name, {}),
-            )
-            for run in runs.list_runs(tx)
-        ]
+        return _read_totals(tx, runs.list_runs(tx), now, is_all=True)
+
+
+def _read_totals(tx: Connection, found: Sequence[Run], now: datetime, *, is_all: bool = False) -> list[RunTotals]:
+    of = None if is_all else [run.name for run in found]
+    settled, open_leases = leases.sum_all_settled(tx, of), leases.list_open_leases(tx, of)
+    live, feedback = workers.list_all_live_workers(tx, now), event_flags.sum_all_feedback(tx, of)
+    return [
+        _add_up(
+            tx,
+            run,
+            settled=settled.get(run.name, {}),
+            open_leases=open_leases.get(run.name, ()),
+            live=live.get(run.name, ()),
+            feedback=feedback.get(run.name, {}),
+        )
+        for run in found
+    ]
 
 
 def _add_up(  # noqa: PLR0913 - what was read for one run, or for all at once

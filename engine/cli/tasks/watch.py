@@ -3,7 +3,7 @@
 import click
 
 from engine.cli.declare import declare
-from engine.cli.options import Wait, make_alternatives, make_file_option, make_run_argument
+from engine.cli.options import Bind, Wait, make_alternatives, make_file_option, make_run_argument
 
 status = declare(
     "status",
@@ -79,4 +79,35 @@ resolve = declare(
         "mailrun resolve welcome/2026-12-01",
         "mailrun resolve welcome/2026-12-01 --from-events --after 2h",
     ],
+)
+
+dashboard = declare(
+    "dashboard",
+    "dashboard:dashboard",
+    """Serve a web page that shows runs while they send.
+
+    It shows the runs with live progress, their errors and previews. It changes nothing, except that you can pause,
+    resume and approve a run. It listens on loopback; other addresses, and names of a proxy, need a token.
+    """,
+    click.Option(
+        ["--bind"],
+        type=Bind(),
+        default="127.0.0.1:8027",
+        show_default=True,
+        metavar="HOST:PORT",
+        help="Address to listen on; port 0 chooses a free one.",
+    ),
+    click.Option(
+        ["--token"],
+        metavar="TOKEN",
+        help="Secret that opens the dashboard. Other users of this machine see it: better set the variable."
+        " [env var: MAILRUN_DASHBOARD_TOKEN]",
+    ),
+    click.Option(
+        ["--allow-host", "allow_hosts"],
+        multiple=True,
+        metavar="NAME",
+        help="Answer to this Host as well, the one of a proxy; repeat for more.",
+    ),
+    examples=["mailrun dashboard", "mailrun dashboard --bind 0.0.0.0:8027 --allow-host mailrun.example.com"],
 )

@@ -135,7 +135,7 @@ def _find_doubtful(ledger: Ledger, store: Store, name: str, clock: Clock) -> Run
     with ledger.read() as tx:
         run = runs.find_run(tx, name)
         live = workers.list_live_workers(tx, name, clock.now())
-        begun = leases.list_open_leases(tx, name).get(name, ())
+        begun = leases.list_open_leases(tx, [name]).get(name, ())
         silent = {str(lease.worker) for lease in begun} - live
         doubtful = leases.sum_settled(tx, name)[Outcome.IN_DOUBT] or silent
     if run is None or run.pruned_at is not None or not doubtful:

@@ -1,0 +1,1 @@
+"""The pages of the dashboard: each module reads what its page shows, and makes the values of its template."""

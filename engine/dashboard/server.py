@@ -1,0 +1,106 @@
+"""The server of the dashboard: it listens, and ends at a signal."""
+
+import asyncio
+import errno
+import signal
+import time
+from collections.abc import Callable
+
+from aiohttp import web
+from msgspec import Struct
+
+from engine.dashboard.access import Sessions, TokenCheck, check_reach
+from engine.dashboard.application import Application
+from engine.dashboard.assets import Assets
+from engine.dashboard.templating import PageTemplates
+from engine.dashboard.threads import ReadThreads
+from engine.errors import ConfigurationError
+from engine.http.connections import ConnectionBounds, stop_serving
+from engine.http.guard import RequestGuard, make_server
+from engine.ledger.decisions import find_user
+from engine.workspace import Workspace
+
+_DRAIN_SECONDS = 3.0  # how long requests may take to end once the server stops
+_BOUNDS = ConnectionBounds(idle_seconds=30.0, old_seconds=3600.0, total_seconds=7200.0)  # live pages stay open
+
+
+class Listening(Struct, frozen=True, kw_only=True):
+    """Where the server listens, and who may use it.
+
+    Attributes:
+        host: name or address.
+        port: 0 chooses a free one.
+        token: that clients need; empty for none, on loopback.
+        allow_hosts: further names that it answers to, such as a proxy's.
+        trusts_proxy: whether X-Forwarded-Proto is a proxy's.
+    """
+
+    host: str
+    port: int
+    token: str = ""
+    allow_hosts: tuple[str, ...] = ()
+    trusts_proxy: bool = False
+
+
+def serve_dashboard(workspace: Workspace, listening: Listening, announce: Callable[[str], None]) -> None:
+    """Serve the dashboard until SIGINT or SIGTERM.
+
+    Args:
+        workspace: whose runs are shown.
+        listening: where.
+        announce: is called with the URL once the server listens.
+
+    Raises:
+        ConfigurationError: it cannot listen there, or others could reach it without a token.
+    """
+    check_reach(listening.host, listening.token, listening.allow_hosts)
+    asyncio.run(_serve(workspace, listening, announce))
+
+
+async def _serve(workspace: Workspace, listening: Listening, announce: Callable[[str], None]) -> None:
+    stopped, threads = asyncio.Event(), ReadThreads()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    application = make_application(workspace, listening, threads)
+    guard = RequestGuard(listening.host, allowed_hosts=listening.allow_hosts)
+    server = make_server(application.handle, guard, bounds=_BOUNDS)
+    runner = web.ServerRunner(server, shutdown_timeout=_DRAIN_SECONDS)
+    await runner.setup()
+    try:
+        announce(await _listen(runner, listening))
+        await stopped.wait()
+    finally:
+        await stop_serving(runner)
+        threads.close()
+
+
+def make_application(workspace: Workspace, listening: Listening, threads: ReadThreads) -> Application:
+    """Make the dashboard of a workspace."""
+    assets = Assets()
+    return Application(
+        workspace=workspace,
+        who=find_user(),
+        token=TokenCheck(listening.token, time.monotonic),
+        sessions=Sessions(time.monotonic),
+        assets=assets,
+        templates=PageTemplates(assets),
+        threads=threads,
+        cookie=f"mailrun_dashboard_{listening.port}",
+        trusts_proxy=listening.trusts_proxy,
+    )
+
+
+async def _listen(runner: web.ServerRunner, listening: Listening) -> str:
+    """Listen; returns the URL."""
+    host, port = listening.host, listening.port
+    try:
+        await web.TCPSite(runner, host, port).start()
+    except OSError as problem:
+        in_use = problem.errno == errno.EADDRINUSE
+        raise ConfigurationError(
+            f"the dashboard cannot listen: {'the port is in use' if in_use else problem.strerror or problem}",
+            where=f"{host}:{port}",
+            remedy="choose another address with --bind, such as 127.0.0.1:0 for a free port",
+        ) from problem
+    bound = runner.addresses[0][1]
+    return f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
