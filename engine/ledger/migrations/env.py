@@ -4,5 +4,6 @@ from alembic import context
 
 from engine.ledger.schema import metadata
 
-context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
-context.run_migrations()
+if hasattr(context, "config"):  # Alembic runs this file; whoever imports all modules of the engine does not
+    context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
+    context.run_migrations()
