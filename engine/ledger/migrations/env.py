@@ -4,6 +4,6 @@ from alembic import context
 
 from engine.ledger.schema import metadata
 
-if hasattr(context, "config"):  # Alembic runs this file; whoever imports all modules of the engine does not
+if hasattr(context, "config"):  # Alembic runs this file, and an import alone does nothing
     context.configure(connection=context.config.attributes["connection"], target_metadata=metadata)
     context.run_migrations()
