@@ -247,7 +247,7 @@ _EVENT_COUNTS = {
     "opened": "rows opened",
     "clicked": "rows with a click",
     "delayed": "rows that were delayed",
-    "unsubscribed": "rows with an opt-out that SES reported",
+    "unsubscribed": "rows whose recipient opted out: by SES, one click, page or mail",
     "rejected": "rows that SES accepted and did not send",
 }
 _OF_LEASES_ALONE = ("opened", "clicked", "delayed", "unsubscribed")
@@ -276,6 +276,20 @@ feedback_domain_table = Table(
     Column("domain", String(253), primary_key=True, doc="a large receiver domain; empty for all others together"),
     *_count_events(name for name in _EVENT_COUNTS if name not in _OF_LEASES_ALONE),
     info={"about": "Events by receiver domain."},
+)
+
+opt_out_table = Table(
+    "opt_out",
+    metadata,
+    Column("run", String(129), ForeignKey("run.name"), primary_key=True, doc="the run whose message had the link"),
+    Column("lease", Integer, primary_key=True, doc="ordinal of the row's lease"),
+    Column("index", Integer, primary_key=True, doc="the row's place in its lease, in the plan's order, from 0"),
+    Column("at", Timestamp, nullable=False, doc="when the recipient first opted out"),
+    Column("method", String(16), nullable=False, doc="how: `one_click`, `page` or `mailto`"),
+    Column(
+        "recipients", Integer, nullable=False, doc="1; of a run whose files are pruned, everybody who used the method"
+    ),
+    info={"about": "Opt-outs by the unsubscribe links of runs."},
 )
 
 soft_bounce_table = Table(
