@@ -14,6 +14,7 @@ from sqlalchemy import (
     Boolean,
     Column,
     Dialect,
+    Float,
     ForeignKey,
     ForeignKeyConstraint,
     Index,
@@ -303,6 +304,21 @@ soft_bounce_table = Table(
     info={"about": "Transient bounces, kept for the period of the rule that counts them."},
 )
 Index("ix_soft_bounce_at", soft_bounce_table.c.at)  # rows older than every rule's period are removed
+
+pace_sample_table = Table(
+    "pace_sample",
+    metadata,
+    Column("run", String(129), ForeignKey("run.name"), primary_key=True, doc="its run"),
+    Column("worker", String(32), primary_key=True, doc="the worker that measured"),
+    Column("at", Timestamp, primary_key=True, doc="end of the period"),
+    Column("seconds", Float, nullable=False, doc="length of the period; a minute, and more in long runs"),
+    Column("handed_over", Integer, nullable=False, doc="recipients handed over in the period"),
+    Column("throttled", Integer, nullable=False, doc="throttle replies in the period"),
+    Column("rate_limit", Float, nullable=False, doc="recipients a second that the worker may send at the end"),
+    Column("in_flight", Integer, nullable=False, doc="calls in flight at the end"),
+    Column("latency_ms", Float, nullable=False, doc="moving average of a call with its journal, in milliseconds"),
+    info={"about": "How fast each worker sent: the time line of a run."},
+)
 
 
 def set_conditions(dialect: str) -> None:

@@ -15,6 +15,7 @@ from engine.feedback.inbound.intake import REFUSED
 from engine.ledger import event_flags, leases, runs, snapshots
 from engine.ledger.database import Ledger
 from engine.ledger.decisions import Decision, find_user, record_decision
+from engine.ledger.figures import pace
 from engine.ledger.runs import Run
 from engine.ledger.suppressed import opt_outs
 from engine.run.ownership import find_other_owner, has_files
@@ -98,6 +99,7 @@ def prune(prunable: Prunable, ledger: Ledger, store: Store, clock: Clock) -> Pru
             leases.collapse_leases(tx, run.name, run.finished_at or clock.now())
             event_flags.collapse_feedback(tx, run.name)
             opt_outs.collapse_opt_outs(tx, run.name)
+            pace.remove_samples(tx, run.name)
             runs.mark_pruned(tx, run.name, clock.now())
             record_decision(tx, Decision(run.name, clock.now(), find_user(), "prune", {"accepted": run.accepted}))
         store.delete_folder(run.folder)

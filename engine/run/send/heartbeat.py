@@ -5,7 +5,9 @@ from sqlalchemy import Connection
 
 from engine.clock import Clock
 from engine.delivery.pacing.admission import Admission
+from engine.delivery.pacing.pace_sampler import PaceSampler
 from engine.ledger import runs, workers
+from engine.ledger.figures.pace import add_sample
 from engine.ledger.recorder import Recorder
 from engine.ledger.schema import RunState
 from engine.ledger.workers import HeartbeatReply, Liveness
@@ -52,6 +54,7 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
         rates: this worker's part of the account's limits.
         safeguards: are applied with every heartbeat.
         admission: is paused, held and renewed.
+        pace: takes the samples of the run's time line, which are written with heartbeats.
         clock: both of its times.
         stop: is requested where the run is over, or mailrun itself paused it.
     """
@@ -62,6 +65,7 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     rates: Rates
     safeguards: Safeguards
     admission: Admission
+    pace: PaceSampler
     clock: Clock
     stop: Stop
 
@@ -100,6 +104,7 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
 
     async def _beat(self) -> None:
         now, monotonic, worker = self.clock.now(), self.clock.monotonic(), self.worker
+        sample = self.pace.take(now, monotonic)
 
         def beat(tx: Connection) -> tuple[HeartbeatReply, SafeguardReading]:
             reply = workers.write_heartbeat(
@@ -113,6 +118,8 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
                 shares=not self.rates.rate_share.is_released,
                 accounts=() if worker.region is None else worker.region.accounts,
             )
+            if sample is not None:
+                self.pace.step_seconds = add_sample(tx, worker.run, sample)
             return reply, self.safeguards.read(tx, now, monotonic)
 
         reply, reading = await self.recorder.transact(beat)
@@ -138,8 +145,11 @@ class Heartbeat(Struct, frozen=True, kw_only=True):
     async def leave(self) -> None:
         """Finish the run if nothing is left, or pause it with the reason; then remove the worker's row."""
         now, monotonic = self.clock.now(), self.clock.monotonic()
+        sample = self.pace.take(now, monotonic, is_last=True)
 
         def end(tx: Connection) -> None:
+            if sample is not None:
+                add_sample(tx, self.worker.run, sample)
             if not runs.finish_run(tx, self.worker.run, now):
                 self._pause(tx, monotonic)
             workers.unregister_worker(tx, self.worker.id)

@@ -21,6 +21,7 @@ from engine.delivery.pacing.budgets import Allowance, Budget, Hours
 from engine.delivery.pacing.concurrency import Concurrency, LagMeter, Slots, find_most
 from engine.delivery.pacing.gate import Gate, SendLimit
 from engine.delivery.pacing.interleaving import DomainCap, Interleaving
+from engine.delivery.pacing.pace_sampler import PaceSampler
 from engine.delivery.pacing.pacer import Pacer
 from engine.delivery.pacing.rate_share import RateShare
 from engine.delivery.pacing.window import find_deadline, parse_window
@@ -153,6 +154,9 @@ def _make_crew(context: SendContext, job: SendJob, recorder: Recorder, marks: Ma
     liveness, open_leases, admission = Liveness(), OpenLeases(), Admission(clock)
     rates = _make_rates(context, job, recorder, admission)
     safeguards = _make_safeguards(context, job, recorder, open_leases)
+    connections = find_most() // (1 if job.region is None else job.region.regions)
+    concurrency = Concurrency(min(max(1, connections), job.transport.most_calls))
+    slots = Slots(concurrency)
     heartbeat = Heartbeat(
         worker=identity,
         recorder=recorder,
@@ -160,13 +164,11 @@ def _make_crew(context: SendContext, job: SendJob, recorder: Recorder, marks: Ma
         rates=rates,
         safeguards=safeguards,
         admission=admission,
+        pace=_make_pace(job, rates, slots),
         clock=clock,
         stop=stop,
     )
     gate = _make_gate(context, job, rates, heartbeat)
-    connections = find_most() // (1 if job.region is None else job.region.regions)
-    concurrency = Concurrency(min(max(1, connections), job.transport.most_calls))
-    slots = Slots(concurrency)
     results = ResultKeeper(recorder=recorder, guard=safeguards.failures, stop=stop, clock=clock, count=job.count)
     watchlist = _make_watchlist(context, job, recorder, rates.pacer)
     dispatcher = _make_dispatcher(context, job, recorder, gate, concurrency)
@@ -206,6 +208,11 @@ def _make_crew(context: SendContext, job: SendJob, recorder: Recorder, marks: Ma
         clock=clock,
     )
     return _Crew(worker, heartbeat, rates, tuning, _make_ses_rates(context, job, recorder))
+
+
+def _make_pace(job: SendJob, rates: Rates, slots: Slots) -> PaceSampler:
+    begun, admission = rates.clock.monotonic(), rates.admission
+    return PaceSampler(worker=job.worker_id, admission=admission, pacer=rates.pacer, slots=slots, begun=begun)
 
 
 def _make_ses_rates(context: SendContext, job: SendJob, recorder: Recorder) -> SesRateGuard:

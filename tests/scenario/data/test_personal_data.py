@@ -9,6 +9,7 @@ import polars as pl
 from support.world import RUN, World
 
 from engine.ledger.database import open_ledger
+from engine.ledger.figures.pace import PaceStep, read_pace
 from engine.ledger.schema import forgotten_table
 
 PERSON = "Person7@Example.com"
@@ -91,13 +92,24 @@ def test_invalid_address_is_refused(world: World):
     assert "this is not an address that mail could be sent to" in refused.stderr
 
 
+def read_steps(world: World) -> list[PaceStep]:
+    """Read the time line of the run."""
+    ledger = open_ledger(world.ledger_url)
+    try:
+        return read_pace(ledger, RUN)
+    finally:
+        ledger.close()
+
+
 def test_pruned_runs_lose_their_files_and_keep_their_counts_and_their_key(world: World):
     world.write_people(300)
     sent = world.launch().json
     nothing = {"pruned": [], "elsewhere": {}, "events": [], "history": [], "aside": 0, "removed": [], "unfinished": 0}
     assert world.run("prune", "--older-than", "90d", "--yes", "--json").json == nothing
+    assert sum(step.handed_over for step in read_steps(world)) == 300
     pruned = world.run("prune", "--older-than", "0d", "--yes", "--json")
     assert pruned.json == nothing | {"pruned": [RUN]}, pruned.stderr
+    assert read_steps(world) == []
     assert not world.run_folder.exists()
     status = world.run("status", RUN, "--json").json
     assert {k: status[k] for k in ("accepted", "sent", "balanced")} == {

@@ -1,0 +1,1 @@
+"""Figures for pages and monitoring, read from the ledger as values."""
