@@ -21,7 +21,7 @@ from engine.campaign.spec import load_campaign
 from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.delivery.transports.ses_documents import BulkTemplate, Documents, write_bulk
 
-MESSAGES = 100
+MESSAGES = 50
 AT_ONCE = 50  # in a bulk call
 YARDSTICK = "yardstick"  # the welcome campaign as Jinja alone renders it and the standard library writes it
 ADDED_WORK = "welcome, single, and read some"

@@ -1,23 +1,23 @@
 """kill -9 at random moments until the run is done; in CI a few, with `make soak` 200 of a run of 20,000 recipients."""
 
-import os
 import random
 from pathlib import Path
 
 import pytest
 from support.doubt import AT_MOST_WHERE_LATE
 from support.invariants import check_invariants
+from support.soak import SOAK, choose
 from support.totals import add_total
 from support.world import open_world
 
 from engine.delivery.pacing.concurrency import MOST_WHERE_LATE
 from engine.ledger.journal import Outcome
 
-SOAK = bool(os.environ.get("SOAK"))
 RECIPIENTS, KILLS = (20_000, 200) if SOAK else (2_000, 6)
 
 
 @pytest.mark.timeout(3600)
+@pytest.mark.parametrize("ledger_url", choose("postgresql", "sqlite"), indirect=True)
 def test_run_killed_at_random_moments_reaches_everybody_once(tmp_path: Path, ledger_url: str):
     dice, ledger = random.Random(RECIPIENTS), None if ledger_url.startswith("sqlite") else ledger_url
     # So slow that the kills spread over the whole run.

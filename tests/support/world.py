@@ -39,6 +39,8 @@ source = "audiences/people.csv"
 text = "body.txt.j2"
 """
 
+# Variables that are read when they are used, and not when the interpreter or a library starts.
+_READ_WHEN_USED = ("AWS_", "MAILRUN_", "SSL_CERT_", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY", "NO_PROXY", "http_proxy")
 _WITH_CONSTANTS = """
 import importlib, json, sys
 for name, value in json.loads(sys.argv.pop(1)).items():
@@ -160,7 +162,7 @@ class World:
         changed = self.environment() | environment
         new = {name for name in changed.keys() | os.environ.keys() if changed.get(name) != os.environ.get(name)}
         is_parent_watched = "--exit-with-parent" in arguments  # which one that is was read by an import
-        is_plain = all(name.startswith(("AWS_", "MAILRUN_")) for name in new)
+        is_plain = all(name.startswith(_READ_WHEN_USED) for name in new)
         if self.constants or self.before or is_parent_watched or not is_plain:
             return self.start(*arguments, folder=folder, **environment)
         settings = {name: value for name, value in changed.items() if value is not None}

@@ -98,7 +98,7 @@ def sender(world: World, tmp_path: Path) -> Iterator[Sender]:
         ses.put_email_identity_mail_from_attributes(EmailIdentity="acme.example", MailFromDomain=MAIL_FROM)
     world._control("PATCH", "/_sandbox/identities", {"identity": "acme.example", "mail_from_status": "SUCCESS"})
     assert world.run("check", "hello").code == 0  # makes the store's unsubscribe key
-    server = world.start("unsubscribe-server", "--port", "0", "--json")
+    server = world.fork("unsubscribe-server", "--port", "0", "--json")
     assert server.stdout is not None
     port = urlsplit(json.loads(server.stdout.readline())["url"]).port
     assert port is not None

@@ -10,6 +10,7 @@ import pytest
 from support import s3
 from support.invariants import check_invariants, count_received
 from support.postgres import Cluster
+from support.soak import choose
 from support.world import CAMPAIGN, RUN, World, finish, open_world
 
 from engine.delivery.pacing.concurrency import MOST_WHERE_LATE
@@ -109,8 +110,10 @@ def test_restore_without_losses_continues_as_after_any_crash(tmp_path: Path):
         assert check_invariants(world) == {Outcome.SENT: 400}
 
 
-@pytest.mark.parametrize("how", ["backup", "VACUUM INTO"])
-@pytest.mark.parametrize("kind", ["folder", "bucket"])
+@pytest.mark.parametrize(
+    ("kind", "how"),
+    choose(("folder", "backup"), ("bucket", "VACUUM INTO"), ("folder", "VACUUM INTO"), ("bucket", "backup"), short=2),
+)
 def test_a_backup_of_a_small_run_that_has_ended_since_is_recognized(kind: str, how: str, tmp_path: Path):
     """One lease, open in the backup, settled under the same epoch."""
     with open_world_in(kind, tmp_path) as world:
@@ -178,7 +181,9 @@ RESTORES = {
 }
 
 
-@pytest.mark.parametrize(("kind", "how"), [("folder", "elsewhere"), ("bucket", "in place"), ("bucket", "data alone")])
+@pytest.mark.parametrize(
+    ("kind", "how"), choose(("folder", "elsewhere"), ("bucket", "data alone"), ("bucket", "in place"), short=2)
+)
 def test_a_dump_restored_into_postgresql_is_found_out(kind: str, how: str, tmp_path: Path, postgres: Cluster):
     url, dump = postgres.make_database(), postgres.folder.parent / f"{tmp_path.name}.dump"
     with open_world_in(kind, tmp_path, url) as world:

@@ -33,7 +33,7 @@ TOKEN = make_probe(TokenSigner([KEY.encode()]), "news")
 async def serve(
     handle: Callable[[web.BaseRequest], object], context: ssl.SSLContext | None = None
 ) -> AsyncIterator[str]:
-    runner = web.ServerRunner(web.Server(handle))  # type: ignore[arg-type]
+    runner = web.ServerRunner(web.Server(handle), shutdown_timeout=0.1)  # type: ignore[arg-type]
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=context).start()
     yield f"{'https' if context else 'http'}://localhost:{runner.addresses[0][1]}/u/{TOKEN}"
