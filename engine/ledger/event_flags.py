@@ -31,14 +31,18 @@ class Flag(IntFlag):
     SOFT_BOUNCED = 8  # SES gave up trying
     PROVIDER_SUPPRESSED = 16  # SES did not try, because its own list has the address
     COMPLAINED = 32
-    OPENED = 64
+    OPENED = 64  # by anybody: a person or a machine
+    OPENED_BY_PEOPLE = 4096
     CLICKED = 128
+    CLICKED_BY_PEOPLE = 8192
     DELAYED = 256
     UNSUBSCRIBED = 512
     REJECTED = 1024  # SES dropped the message after accepting it: a virus, a template that cannot be rendered
     STRIKE = 2048  # one of several transient bounces that together suppress an address
 
 
+BY_PEOPLE = Flag.OPENED_BY_PEOPLE | Flag.CLICKED_BY_PEOPLE
+"""Of a row, without these where OPENED or CLICKED is set: only machines did. Exact in any order of events."""
 COUNTED = tuple(flag for flag in Flag if flag is not Flag.STRIKE)
 OF_DOMAINS = (
     *(Flag.PROVEN, Flag.DELIVERED, Flag.BOUNCED, Flag.SOFT_BOUNCED, Flag.PROVIDER_SUPPRESSED, Flag.COMPLAINED),

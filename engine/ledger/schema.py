@@ -250,12 +250,18 @@ _EVENT_COUNTS = {
     "delayed": "rows that were delayed",
     "unsubscribed": "rows whose recipient opted out: by SES, one click, page or mail",
     "rejected": "rows that SES accepted and did not send",
+    "opened_by_people": "rows opened by a person, or by what is not known as a machine",
+    "clicked_by_people": "rows with a click by a person, or by what is not known as a machine",
 }
-_OF_LEASES_ALONE = ("opened", "clicked", "delayed", "unsubscribed")
+_OF_LEASES_ALONE = ("opened", "clicked", "delayed", "unsubscribed", "opened_by_people", "clicked_by_people")
+_LATER_COUNTS = ("opened_by_people", "clicked_by_people")
 
 
 def _count_events(names: Iterable[str]) -> list[Column[int]]:
-    return [Column(name, Integer, nullable=False, doc=_EVENT_COUNTS[name]) for name in names]
+    zero = dict.fromkeys(_LATER_COUNTS, "0")
+    return [
+        Column(name, Integer, nullable=False, server_default=zero.get(name), doc=_EVENT_COUNTS[name]) for name in names
+    ]
 
 
 feedback_table = Table(

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -65,7 +66,8 @@ def make_event_of(accepted: dict[str, Any], kind: str, **details: Any) -> dict[s
     mail = make_mail(accepted["message_id"], accepted["to"][0], accepted["tags"], at=accepted["at"])
     event = make_event(kind, mail, **details)
     if event[OBJECTS[kind]].get("timestamp") == AT:
-        event[OBJECTS[kind]]["timestamp"] = accepted["at"]
+        after = timedelta(minutes=1 if kind in ("Open", "Click") else 0)  # no person is as fast as a scanner
+        event[OBJECTS[kind]]["timestamp"] = (datetime.fromisoformat(accepted["at"]) + after).isoformat()
     return event
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+from tools.reference.agent_rules import describe_agent_rules
 from tools.reference.campaign_schema import make_campaign_schema
 from tools.reference.campaign_toml import describe_campaign_toml
 from tools.reference.commands import describe_commands
@@ -20,6 +21,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "campaign.toml": describe_campaign_toml,
     "commands": describe_commands,
     "domain rules": describe_domain_rules,
+    "agent rules": describe_agent_rules,
     "event rules": describe_event_rules,
     "ledger": describe_ledger,
     "sender rules": describe_sender_rules,

@@ -13,9 +13,10 @@ import polars as pl
 from msgspec import Struct, field
 from sqlalchemy import Connection
 
+from engine.feedback.events.agents import MACHINES
 from engine.feedback.events.rules import EventAction, EventRule, find_rule
 from engine.ledger import event_flags, runs
-from engine.ledger.event_flags import Flag, NewFlags, SoftBounce
+from engine.ledger.event_flags import BY_PEOPLE, Flag, NewFlags, SoftBounce
 from engine.ledger.suppressed.reasons import Reason
 from engine.ledger.suppressed.suppressions import Suppression, merge_event_suppressions
 
@@ -70,6 +71,10 @@ def add_rules(events: pl.DataFrame, oldest_strike: datetime) -> pl.DataFrame:
     rules = pl.DataFrame(rows, schema=schema, orient="row")
     ruled = events.join(rules, on=["kind", "subtype"], how="left", maintain_order="left")
     is_old = (pl.col("flags").and_(int(Flag.STRIKE)) > 0) & (pl.col("at") < oldest_strike)
+    by_machine = pl.col("agent").is_in(sorted(MACHINES)).fill_null(value=False)
+    ruled = ruled.with_columns(
+        pl.when(by_machine).then(pl.col("flags").and_(int(~BY_PEOPLE))).otherwise("flags").alias("flags")
+    )
     return ruled.with_columns(
         pl.when(is_old).then(pl.col("flags").and_(int(~Flag.STRIKE))).otherwise("flags").alias("flags"),
         pl.when(is_old).then(statement=False).otherwise("acts").alias("acts"),

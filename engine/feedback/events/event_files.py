@@ -39,8 +39,10 @@ EVENT_SCHEMA: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "topics": pl.String,
     "sent_to": pl.String,  # the recipient, where the event names another address: `key` is then the recipient's
     "outgoing_ip": pl.String,  # that the mail left from; null where SES does not name it
+    "agent": pl.String,  # that opened or clicked, a value of agents.Agent; null for a person's own, or not known
+    "position": pl.UInt16,  # of the link that was clicked, from 1; null where it is not known
 }
-LATER_COLUMNS = ("sent_to", "outgoing_ip")  # files of earlier versions do not have them
+LATER_COLUMNS = ("sent_to", "outgoing_ip", "agent", "position")  # files of earlier versions do not have them
 
 
 def write_events(store: Store, events: pl.DataFrame) -> None:

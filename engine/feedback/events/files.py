@@ -14,9 +14,10 @@ from engine.audience.reading.binary.binary_rows import check_parquet
 from engine.audience.reading.sources import AudienceSource, Format
 from engine.audience.reading.text_files.raw_files import CountedFile
 from engine.errors import DataError
+from engine.feedback.events.agents import find_agent
 from engine.feedback.events.envelopes import Opened, Quarantined, Verify, open_document, split_documents
 from engine.feedback.events.event_files import EVENT_SCHEMA, LATER_COLUMNS
-from engine.feedback.events.records import FeedbackEvent
+from engine.feedback.events.records import EventKind, FeedbackEvent
 from engine.locations import REMOTE
 from engine.read_limits import DEFAULT_LIMITS, ReadLimits
 from engine.store.objects import fetch_objects
@@ -111,8 +112,9 @@ def _read_own(path: Path, name: str, limits: ReadLimits) -> list[FeedbackEvent]:
     check_parquet(AudienceSource(path, name, state.st_size, state.st_mtime_ns, Format.PARQUET, limits=limits))
     try:
         found = pl.read_parquet(path, hive_partitioning=False)
-        absent = (pl.lit(None, pl.String).alias(name) for name in LATER_COLUMNS if name not in found.columns)
-        frame = found.with_columns(*absent).select(*EVENT_SCHEMA)
+        absent = [name for name in LATER_COLUMNS if name not in found.columns]
+        frame = found.with_columns(pl.lit(None, EVENT_SCHEMA[name]).alias(name) for name in absent)
+        frame = frame.select(*EVENT_SCHEMA)
     except pl.exceptions.PolarsError as error:
         remedy = "give files of <store>/events, or JSON"
         raise DataError("it is Parquet, but not a file of mailrun's events", where=name, remedy=remedy) from error
@@ -123,7 +125,16 @@ def _read_own(path: Path, name: str, limits: ReadLimits) -> list[FeedbackEvent]:
         pl.col("at", "sent_at").cast(pl.Int64),
         pl.col("address").fill_null(""),
     )
-    return [FeedbackEvent(*values) for values in events.select(*FeedbackEvent._fields).iter_rows()]
+    read = [FeedbackEvent(*values) for values in events.select(*FeedbackEvent._fields).iter_rows()]
+    return [_name_agent(event) for event in read] if "agent" in absent else read
+
+
+def _name_agent(event: FeedbackEvent) -> FeedbackEvent:
+    """Read the agent of an event that an earlier version wrote: with the user agent as its detail."""
+    if event.kind not in (EventKind.OPEN, EventKind.CLICK):
+        return event
+    agent = find_agent(event.kind, event.detail, (event.at - event.sent_at) / 1000)
+    return event._replace(agent=agent, detail=None)
 
 
 def _read_documents(file: IO[bytes] | CountedFile, name: str, verify: Verify) -> Iterator[Opened]:

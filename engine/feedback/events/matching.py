@@ -54,6 +54,8 @@ _RAW_SCHEMA = {
     "topics": pl.String,
     "sent_to": pl.String,
     "outgoing_ip": pl.String,
+    "agent": pl.String,
+    "position": pl.UInt16,
 }
 
 

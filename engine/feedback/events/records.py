@@ -11,7 +11,10 @@ from collections.abc import Iterator, Mapping
 from datetime import UTC, datetime
 from enum import StrEnum
 from hashlib import blake2b
+from math import inf
 from typing import Any, NamedTuple
+
+from engine.feedback.events.agents import find_agent
 
 _LONGEST_ID = 255
 _LONGEST_NAME = 100  # of a type or subtype: they are in every recipient's event
@@ -21,6 +24,8 @@ _FIRST_YEAR, _LAST_YEAR = 1970, 2200  # within the ranges of calendars and Parqu
 _TAG = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,63}")  # the characters of campaigns and run keys
 _ADDRESS = re.compile(r"[0-9A-Fa-f.:/-]{2,64}")  # IPv4 or IPv6, or a range of them
 _ROW = re.compile(r"[0-9]{1,15}")
+_POSITION = re.compile(r"[1-9][0-9]{0,3}")
+LINK_TAG = "mailrun-link"  # of a link of the HTML part: its position
 _UNFIT = re.compile(r"[\x00-\x1f\x7f]")
 
 
@@ -77,6 +82,9 @@ class FeedbackEvent(NamedTuple):
         topics: opted out of, divided by commas; `*` is all mail.
         sent_to: the recipient of the mail, where the event names only others, such as a forwarding address.
         outgoing_ip: IP address, or range of them, that the mail left from; None where SES does not name it.
+        agent: the program that opened or clicked, a value of `agents.Agent`; None for a person's own, or not known.
+            Neither the user agent nor the IP address of the request is kept.
+        position: of the link that was clicked, 1 for the first of the HTML part; None where it is not known.
     """
 
     id: str
@@ -96,6 +104,8 @@ class FeedbackEvent(NamedTuple):
     topics: str | None
     sent_to: str | None
     outgoing_ip: str | None = None
+    agent: str | None = None
+    position: int | None = None
 
 
 class MalformedError(ValueError):
@@ -127,6 +137,8 @@ def read_record(record: Mapping[str, Any]) -> list[FeedbackEvent]:
     campaign, run_key, row = _read_tags(mail.get("tags"))
     outgoing_ip = _read_outgoing(mail.get("tags"))
     feedback_id, link = _text(body.get("feedbackId")), _text(body.get("link"))
+    seconds = (at - sent_at) / 1000 if body.get("timestamp") else inf
+    agent, position = find_agent(kind, body.get("userAgent"), seconds), _read_position(body.get("linkTags"))
     topics = _read_topics(body) if kind == EventKind.SUBSCRIPTION else None
     subtype = _read_subtype(kind, body, opted_out=topics is not None)
     shared = f"{message_id}\n{kind}\n{feedback_id or at}\n{link or ''}\n{topics or ''}"
@@ -137,14 +149,15 @@ def read_record(record: Mapping[str, Any]) -> list[FeedbackEvent]:
     for address, details in recipients:
         status = _text(details.get("status"))
         words = details.get("diagnosticCode") or body.get("smtpResponse") or body.get("reason")
-        detail = _text(words or body.get("errorMessage") or body.get("userAgent"))
+        reporter = body.get("userAgent") if kind == EventKind.COMPLAINT else None  # of others it is a person's
+        detail = _text(words or body.get("errorMessage") or reporter)
         exact = _detect_out_of_office(subtype, details)
         identity = f"{shared}\n{exact}\n{address.lower()}".encode("utf-8", "replace")
         digest = blake2b(identity, digest_size=16).hexdigest()
         events.append(
             FeedbackEvent(
                 digest, kind, exact, at, sent_at, message_id, address, campaign, run_key, row, feedback_id, status,
-                detail, link, topics, sent_to, outgoing_ip,
+                detail, link, topics, sent_to, outgoing_ip, agent, position,
             )
         )  # fmt: skip
     return events
@@ -176,6 +189,12 @@ def _read_outgoing(tags: Any) -> str | None:
     """Read the IP address that a mail left from; None for a value that is not one."""
     address = _first(tags.get("ses:outgoing-ip")) if isinstance(tags, dict) else None
     return address if address is not None and _ADDRESS.fullmatch(address) else None
+
+
+def _read_position(tags: Any) -> int | None:
+    """Read the position that mailrun tagged a link with; None for a value that mailrun cannot have written."""
+    position = _first(tags.get(LINK_TAG)) if isinstance(tags, dict) else None
+    return int(position) if position is not None and _POSITION.fullmatch(position) else None
 
 
 def _first(values: Any) -> str | None:

@@ -44,8 +44,13 @@ _OURS = "SES did not try: its own list has the address"
 RULES: tuple[EventRule, ...] = (
     EventRule(EventKind.SEND, "", _P),
     EventRule(EventKind.DELIVERY, "", _P | Flag.DELIVERED),
-    EventRule(EventKind.OPEN, "", _P | Flag.OPENED),
-    EventRule(EventKind.CLICK, "", _P | Flag.CLICKED),
+    EventRule(
+        EventKind.OPEN, "", _P | Flag.OPENED | Flag.OPENED_BY_PEOPLE, note="a machine's is `opened` only: see agents"
+    ),
+    EventRule(
+        EventKind.CLICK, "", _P | Flag.CLICKED | Flag.CLICKED_BY_PEOPLE,
+        note="a machine's is `clicked` only: see agents",
+    ),
     EventRule(EventKind.DELIVERY_DELAY, "", _P | Flag.DELAYED, note="SES still tries"),
     EventRule(EventKind.REJECT, "", Flag.REJECTED, note="SES found a virus, and did not send it"),
     EventRule(

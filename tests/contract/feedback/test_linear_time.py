@@ -142,6 +142,11 @@ def read_events_of(text: str) -> None:
         record,
         {**record, "eventType": text},
         {**record, "eventType": "Subscription", "subscription": opt_out},
+        {
+            **record,
+            "eventType": "Click",
+            "click": {"userAgent": text, "link": text, "linkTags": {"mailrun-link": text}},
+        },
         {**record, "mail": {**record["mail"], "messageId": text, "timestamp": text}},
     ):
         opened = open_body(json.dumps(one), accept)
@@ -328,7 +333,15 @@ def test_a_pattern_that_may_try_twice_is_found(pattern: str) -> None:
 
 # Modules whose parsers are above, and those that have none: a new module is put into one of the two.
 OUTSIDERS = {
-    *("events.envelopes", "events.files", "events.matching", "events.records", "events.rules", "events.signatures"),
+    *(
+        "events.agents",
+        "events.envelopes",
+        "events.files",
+        "events.matching",
+        "events.records",
+        "events.rules",
+        "events.signatures",
+    ),
     *("inbound.dmarc_reports",),
     *("inbound.address_lists", "inbound.authority", "inbound.encoded_words", "inbound.header_fields", "inbound.mail"),
     *("inbound.mail_files", "inbound.mail_parts", "inbound.notifications", "inbound.transfer_encodings"),

@@ -1,5 +1,7 @@
 """A ledger that the previous version wrote is opened, brought up to date, and loses nothing."""
 
+import zlib
+from array import array
 from collections.abc import Mapping
 
 import pytest
@@ -8,12 +10,13 @@ from alembic.autogenerate import compare_metadata
 from alembic.config import Config
 from alembic.migration import MigrationContext
 from msgspec.structs import replace
-from sqlalchemy import Connection, Engine, inspect, text
+from sqlalchemy import Connection, Engine, column, insert, inspect, table, text
 from support.recorded import read_journal
 
-from engine.ledger import leases, runs
+from engine.ledger import event_flags, leases, runs
 from engine.ledger.connect import make_engine
 from engine.ledger.database import open_ledger
+from engine.ledger.event_flags import Flag
 from engine.ledger.facts import RunFacts, set_facts
 from engine.ledger.journal import Outcome, replay
 from engine.ledger.schema import RunState, metadata
@@ -87,7 +90,7 @@ def test_new_ledger_and_migrated_one_have_the_same_tables(database_url: str):
     engine.dispose()
 
 
-@pytest.mark.parametrize("version", ["0001", "0002", "0003", "0005", "0006", "0007", "0008", "0009", "0010"])
+@pytest.mark.parametrize("version", ["0001", "0002", "0003", "0005", "0006", "0007", "0008", "0009", "0010", "0011"])
 def test_ledger_of_a_previous_version_is_opened_and_works(database_url: str, version: str):
     make_previous(database_url, version)
     ledger = open_ledger(database_url)
@@ -174,5 +177,38 @@ def test_runs_of_earlier_versions_have_no_facts_until_written(database_url: str)
             run = runs.find_run(tx, "a/1")
             assert run is not None
             assert (run.facts, runs.list_runs_without_facts(tx)) == (facts, [])
+    finally:
+        ledger.close()
+
+
+def test_opens_and_clicks_of_earlier_versions_count_as_those_of_people(database_url: str):
+    """The flags of rows say the same as the counts, and a machine's event that is read again changes nothing."""
+    make_previous(database_url, "0011")
+    old = {0: [(0, Flag.PROVEN | Flag.OPENED), (1, Flag.OPENED | Flag.CLICKED)], 1: [(2, Flag.DELIVERED)]}
+    counts = {"proven": 0, "delivered": 0, "bounced": 0, "soft_bounced": 0, "provider_suppressed": 0, "complained": 0}
+    counts |= {"opened": 2, "clicked": 1, "delayed": 0, "unsubscribed": 0, "rejected": 0}
+    feedback = table("feedback", *map(column, ("run", "lease", "flags", *counts)))
+    engine = make_engine(database_url)
+    with engine.begin() as connection:
+        for lease, rows in old.items():
+            bits = array("H", [0, 0, 0])
+            for index, flags in rows:
+                bits[index] = flags
+            values = counts if lease == 0 else dict.fromkeys(counts, 0) | {"delivered": 1}
+            packed = zlib.compress(bits.tobytes())
+            connection.execute(insert(feedback).values(run="a/1", lease=lease, flags=packed, **values))
+    engine.dispose()
+    ledger = open_ledger(database_url)
+    try:
+        with ledger.read() as tx:
+            sums = event_flags.sum_feedback(tx, "a/1")
+            assert (sums[Flag.OPENED], sums[Flag.OPENED_BY_PEOPLE]) == (2, 2)
+            assert (sums[Flag.CLICKED], sums[Flag.CLICKED_BY_PEOPLE], sums[Flag.DELIVERED]) == (1, 1, 1)
+            assert list(event_flags.read_flags(tx, "a/1", 0)) == [
+                Flag.PROVEN | Flag.OPENED | Flag.OPENED_BY_PEOPLE,
+                Flag.OPENED | Flag.CLICKED | event_flags.BY_PEOPLE,
+                0,
+            ]
+            assert list(event_flags.read_flags(tx, "a/1", 1)) == [0, 0, Flag.DELIVERED]
     finally:
         ledger.close()

@@ -47,6 +47,7 @@ def test_event_counts_are_shown_beside_the_outcomes(sent: World):
         make_event_of(accepted[0], "Complaint"),
         make_event_of(accepted[1], "Open"),
         make_event_of(accepted[1], "Click"),
+        make_event_of(accepted[3], "Open", userAgent="Mozilla/5.0"),
     ]
     events += [
         make_event_of(accepted[1], "Open", timestamp="2026-11-24T10:00:00Z"),
@@ -63,8 +64,10 @@ def test_event_counts_are_shown_beside_the_outcomes(sent: World):
         "delivered": 17,
         "bounced": 2,
         "complained": 1,
-        "opened": 1,
+        "opened": 2,
+        "opened_by_people": 1,
         "clicked": 1,
+        "clicked_by_people": 1,
         "delayed": 1,
         "unsubscribed": 1,
     }
