@@ -5,7 +5,7 @@ import re
 import idna
 
 from engine.account.setup.wanted import EventsService, TlsPolicy, WantedState
-from engine.errors import ConfigurationError, UsageError
+from engine.errors import ConfigurationError, UsageError, escape_controls
 from engine.setting_sections import SesSettings
 
 _LABEL = re.compile(r"(?!-)[a-z0-9-]{1,63}(?<!-)")
@@ -64,13 +64,14 @@ def read_domain(text: str, where: str) -> str:
     """
     name = text.strip().rstrip(".").lower()
     try:
-        name = name if name.isascii() else idna.encode(name, uts46=True).decode()
+        name = name if name.isascii() and "xn--" not in name else idna.encode(name, uts46=True).decode()
     except (idna.IDNAError, UnicodeError):
         name = ""
     labels = name.split(".")
     is_wrong = len(labels) < 2 or len(name) > _LONGEST_DOMAIN or not all(map(_LABEL.fullmatch, labels))
     if is_wrong or labels[-1].isdigit():  # an IP address: no top-level domain is a number (RFC 3696, section 2)
-        raise ConfigurationError(f"{text} is not a domain", where=where, remedy="write it like acme.example")
+        shown = escape_controls(text) or "an empty text"
+        raise ConfigurationError(f"{shown} is not a domain", where=where, remedy="write it like acme.example")
     return name
 
 
@@ -92,7 +93,9 @@ def _locate(key: str) -> str:
 def _read_selector(text: str) -> str:
     if text and _LABEL.fullmatch(text.lower()) is None:
         raise ConfigurationError(
-            f"{text} is not a selector", where=_locate("dkim_selector"), remedy="use letters, digits and -, up to 63"
+            f"{escape_controls(text)} is not a selector",
+            where=_locate("dkim_selector"),
+            remedy="use letters, digits and -, up to 63",
         )
     return text.lower()
 
@@ -100,7 +103,9 @@ def _read_selector(text: str) -> str:
 def _read_name(text: str, key: str) -> str:
     if _NAME.fullmatch(text) is None:
         raise ConfigurationError(
-            f"{text} is not a valid name", where=_locate(key), remedy="use letters, digits, - and _, up to 64"
+            f"{escape_controls(text)} is not a valid name",
+            where=_locate(key),
+            remedy="use letters, digits, - and _, up to 64",
         )
     return text
 

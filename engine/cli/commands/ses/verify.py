@@ -5,12 +5,12 @@ from pathlib import Path
 from typing import Any
 
 import botocore.exceptions
-import idna
 import msgspec
 from msgspec import Struct
 
 from engine.account.identities import find_identity
 from engine.account.services import open_services
+from engine.account.setup.whole.wanted_reading import read_domain
 from engine.addresses.mailbox import domain_of, parse_mailbox
 from engine.authentication.domains.all_checks import check_domain
 from engine.authentication.domains.facts import DomainFacts, add_identity, describe_domain
@@ -90,12 +90,9 @@ def _describe(domain: str, sender: str | None, mail_from: str | None) -> DomainF
 
 def _read_domain(text: str, where: str) -> str:
     try:
-        name = idna.encode(text.strip().rstrip("."), uts46=True).decode()
-    except (idna.IDNAError, UnicodeError):
-        name = ""
-    if "." not in name or name.rpartition(".")[2].isdigit():  # a number at the end: an IP address
-        raise UsageError("it is not a domain", where=where, remedy="write one such as acme.example")
-    return name.lower()
+        return read_domain(text, where)
+    except ConfigurationError as error:  # an argument of the command line is its user's mistake
+        raise UsageError(error.what, where=where, remedy=error.remedy) from None
 
 
 async def _verify(facts: DomainFacts, settings: Settings) -> _Verified:

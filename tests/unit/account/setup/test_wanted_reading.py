@@ -37,6 +37,8 @@ def test_whole_subdomains_are_taken_as_they_are():
         ("domain", "-acme.example"),
         ("domain", "acme example.org"),
         ("domain", f"{'a' * 64}.example"),
+        ("domain", "xn--a.example"),
+        ("domain", "xn--\x1b[31m.example"),
         ("mail_from", ""),
         ("mail_from", "acme.example"),
         ("mail_from", "bounce\n.x"),
@@ -55,6 +57,7 @@ def test_a_wrong_name_is_refused_with_its_key(key: str, value: str):
         read_wanted(SesSettings(**{"domain": "acme.example", key: value}))
     options = {"mail_from", "configuration_set", "pool", "dkim_selector", "dmarc"}
     given = "DOMAIN, or " if key == "domain" else f"--{key.replace('_', '-')}, or " if key in options else ""
+    assert "\x1b" not in refused.value.what
     assert refused.value.where == f"{given}[ses] {key}"
 
 
