@@ -39,6 +39,9 @@ class Figures(Struct, frozen=True, kw_only=True):
         canary: what the canary decided; None where there was none.
         guard: what the guard found and decided, each as one sentence.
         advice: what to do, the most important first.
+        transport: `ses`, `smtp` or `outbox`.
+        paused_by: who paused it, a person or `guard`; None where the next launch resumes it.
+        dmarc: what receivers reported of mail in the sender's name since the run began; None where there is no report.
     """
 
     version: int = 1
@@ -68,6 +71,9 @@ class Figures(Struct, frozen=True, kw_only=True):
     canary: str | None
     guard: Sequence[str]
     advice: Sequence["Advice"]
+    transport: str = "ses"
+    paused_by: str | None = None
+    dmarc: "DmarcFigure | None" = None
 
 
 class Cause(Struct, frozen=True):
@@ -96,7 +102,7 @@ class TimeLine(Struct, frozen=True):
     """Counts by step of time, from the first to the last: lists of the same length.
 
     Attributes:
-        step_seconds: of one step: 1, 10, 60, 600 or 3600, so that there are at most 500 steps.
+        step_seconds: of one step: 1, 10, 60, 600, 3600 or whole days, so that there are at most 500 steps.
         at: beginning of each step, in seconds since the epoch.
         sent: recipients sent.
         failed: recipients refused or failed.
@@ -142,8 +148,9 @@ class Opens(Struct, frozen=True):
     """Recipients whose message was opened, each counted once.
 
     Attributes:
-        people: at least one open that no rule takes for a machine's.
-        machines: only opens by machines: name of the machine, such as `Apple Mail Privacy Protection` -> recipients.
+        people: at least one open that no rule takes for a machine's; `opened_by_people` of `Figures.feedback`.
+        machines: only opens by machines: name of the first machine, such as `Apple Mail Privacy Protection` ->
+            recipients. With `people` they add up to `opened` of `Figures.feedback`.
     """
 
     people: int
@@ -155,10 +162,10 @@ class Link(Struct, frozen=True):
 
     Attributes:
         position: 1 for the first link of the HTML part; None where it is unknown.
-        url: the link as the template has it.
-        recipients: who clicked it, each counted once.
+        url: the link as the template has it; of a link that no template has, the host alone.
+        recipients: people who clicked it, each counted once.
         clicks: all clicks by people.
-        machine_clicks: all clicks by security scanners.
+        machine_clicks: all clicks by machines, such as security scanners.
     """
 
     position: int | None
@@ -169,7 +176,15 @@ class Link(Struct, frozen=True):
 
 
 class Unsubscribes(Struct, frozen=True):
-    """Recipients who opted out because of this run."""
+    """Recipients who opted out because of this run, each counted once, under the way that it used first.
+
+    Attributes:
+        total: all of them: `unsubscribed` of `Figures.feedback`.
+        ses: SES reported it, and no link of mailrun's was used.
+        one_click: the mail program used the link (RFC 8058).
+        page: the button of the link's page.
+        mailto: a mail to the unsubscribe address.
+    """
 
     total: int
     ses: int
@@ -183,7 +198,8 @@ class Breakdown(Struct, frozen=True):
 
     Attributes:
         by: `receiver`, `locale`, `variant` or `hour`; `hour` is the hour of sending, ISO 8601 in UTC.
-        rows: the largest first (hours in order); at most 50, the last for all others with an empty `value`.
+        rows: the largest first (hours in order); at most 50, the last for all others with an empty `value`. Recipients
+            that were not handed over have no hour, and are in no row of `hour`.
     """
 
     by: Literal["receiver", "locale", "variant", "hour"]
@@ -222,3 +238,17 @@ class Advice(Struct, frozen=True):
     do: str
     because: str
     command: str
+
+
+class DmarcFigure(Struct, frozen=True):
+    """What DMARC reports say of mail that SES sent in the name of the sender's domain.
+
+    Attributes:
+        domain: of From.
+        messages: how many.
+        failed: how many of them failed DMARC.
+    """
+
+    domain: str
+    messages: int
+    failed: int

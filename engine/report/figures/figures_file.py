@@ -1,0 +1,155 @@
+"""The document of a run's figures in the store: written after events were processed, and read by what shows it.
+
+`runs/CAMPAIGN/KEY/report/figures.json` is replaced in one step. Counting may take long, and events arrive all the time:
+a run is counted again only after ten times the time that counting took. Until then a mark in `stale-figures/` names the
+run, and the next command that processes events counts it.
+"""
+
+from collections.abc import Iterable
+from datetime import datetime, timedelta
+
+import msgspec
+
+from engine.clock import Clock
+from engine.errors import MailrunError
+from engine.ledger import snapshots
+from engine.ledger.database import Ledger
+from engine.ledger.runs import Run
+from engine.logs import get_logger
+from engine.on_demand import OnDemand
+from engine.report.figures.document import Figures
+from engine.store.identity import read_store_identity
+from engine.store.port import Store
+
+log = get_logger()
+
+VERSION = 1
+REPORT, FILE = "report", "figures.json"
+STALE = "stale-figures"
+REST = 10  # times the time that counting took
+SHORT = timedelta(seconds=1)  # a run that is counted faster is always counted
+LONGEST = timedelta(seconds=60)  # of counting in one command; what is left is marked
+
+_count = OnDemand("engine.report.figures.counting:count_figures")  # Polars is slow to import
+
+
+def read_figures(store: Store, run: str) -> Figures | None:
+    """Read the newest figures of a run; None where there are none, of another version, or damaged.
+
+    Args:
+        store: has them.
+        run: CAMPAIGN/KEY.
+
+    Raises:
+        MailrunError: the store cannot be reached.
+    """
+    data = store.read(_key(run))
+    if data is None:
+        return None
+    try:
+        version = msgspec.json.decode(data, type=_Version).version
+        return msgspec.json.decode(data, type=Figures) if version == VERSION else None
+    except msgspec.MsgspecError as error:
+        log.warning("figures.damaged", where=store.describe(_key(run)), what=str(error), note="they are counted again")
+        return None
+
+
+class _Version(msgspec.Struct):
+    version: int = 0
+
+
+def write_figures(store: Store, figures: Figures) -> None:
+    """Write the figures of a run, unless newer ones are there.
+
+    Raises:
+        MailrunError: the store cannot be written.
+    """
+    known = read_figures(store, figures.run)
+    if known is None or known.made_at <= figures.made_at:
+        store.write(_key(figures.run), msgspec.json.encode(figures))
+
+
+def remove_figures(store: Store, run: str) -> None:
+    """Remove the figures of a run: a person was erased from it."""
+    store.delete(_key(run))
+
+
+def refresh_figures(
+    ledger: Ledger, store: Store, clock: Clock, runs: Iterable[str], *, is_forced: bool = False
+) -> list[str]:
+    """Count the figures of runs whose events were processed, and of those that are marked; never fails.
+
+    Args:
+        ledger: has the runs.
+        store: has their files, and gets the figures.
+        clock: now.
+        runs: names; those that are pruned or in another store are skipped.
+        is_forced: count them however long it takes, and however short ago they were counted.
+
+    Returns:
+        The runs that were counted.
+    """
+    try:
+        marked = {name.replace(".", "/") for name in store.list_names(STALE)}
+        wanted = list(dict.fromkeys([*runs, *sorted(marked)]))
+        return _refresh(ledger, store, clock, wanted, marked, is_forced=is_forced) if wanted else []
+    except Exception as error:  # noqa: BLE001 - the command has done its work
+        _log(error, "all")
+        return []
+
+
+def _refresh(  # noqa: PLR0913 - as refresh_figures
+    ledger: Ledger, store: Store, clock: Clock, names: Iterable[str], marked: set[str], *, is_forced: bool
+) -> list[str]:
+    counted: list[str] = []
+    began = clock.monotonic()
+    for name in names:
+        is_late = clock.monotonic() - began > LONGEST.total_seconds()
+        try:
+            run = snapshots.find_run(ledger, name)
+            if run is None or not _has_files(run, store):
+                _unmark(store, name, marked)
+            elif is_forced or not (is_late or _rests(store, name, clock.now())):
+                _unmark(store, name, marked)  # before: an event that arrives meanwhile marks it again
+                _refresh_run(ledger, store, clock, run)
+                counted.append(name)
+            elif name not in marked:
+                store.write(_mark(name), b"")
+        except Exception as error:  # noqa: BLE001 - the other runs are counted
+            _log(error, name)
+    return counted
+
+
+def _has_files(run: Run, store: Store) -> bool:
+    return run.pruned_at is None and run.store in (None, read_store_identity(store))
+
+
+def _rests(store: Store, name: str, now: datetime) -> bool:
+    known = read_figures(store, name)
+    took = timedelta() if known is None else timedelta(seconds=known.took_seconds)
+    return known is not None and took > SHORT and known.made_at <= now < known.made_at + took * REST
+
+
+def _refresh_run(ledger: Ledger, store: Store, clock: Clock, run: Run) -> None:
+    write_figures(store, _count(ledger, store, clock, run.name))
+    now = snapshots.find_run(ledger, run.name)
+    if now is None or now.pruned_at is not None or now.manifest_digest != run.manifest_digest:
+        remove_figures(store, run.name)  # a person was erased meanwhile, or the run was pruned
+
+
+def _unmark(store: Store, name: str, marked: set[str]) -> None:
+    if name in marked:
+        store.delete(_mark(name))
+
+
+def _log(error: Exception, run: str) -> None:
+    what = error.what if isinstance(error, MailrunError) else f"{type(error).__name__}: {error}"
+    log.warning("figures.not_counted", run=run, what=what, note="the report and the dashboard show earlier figures")
+
+
+def _key(run: str) -> str:
+    return f"runs/{run}/{REPORT}/{FILE}"
+
+
+def _mark(run: str) -> str:
+    return f"{STALE}/{run.replace('/', '.')}"
