@@ -12,10 +12,12 @@ from msgspec import Struct
 from engine.dashboard.access import BrowserSession, Sessions, TokenCheck
 from engine.dashboard.answers import HTML, PAGE_POLICY, DocumentPage, OtherPage, PageAnswer, PageQuery, TemplatePage
 from engine.dashboard.assets import Assets
+from engine.dashboard.live import LiveRuns
 from engine.dashboard.problems import describe_problem, make_problem
 from engine.dashboard.routes import PageRoute, find_routes
 from engine.dashboard.templating import PageTemplates
 from engine.dashboard.threads import ReadThreads
+from engine.report.run_accounts import require_run
 from engine.workspace import Workspace
 
 MOST_FORM_BYTES = 8192
@@ -44,6 +46,7 @@ class Application(Struct, frozen=True, kw_only=True):
         assets: style sheets and scripts.
         templates: of pages.
         threads: for blocking reads.
+        live: runs that are watched.
         cookie: name of the session's cookie; other servers of this host have cookies, too.
         trusts_proxy: whether X-Forwarded-Proto is a proxy's, so that cookies are for HTTPS alone.
     """
@@ -55,6 +58,7 @@ class Application(Struct, frozen=True, kw_only=True):
     assets: Assets
     templates: PageTemplates
     threads: ReadThreads
+    live: LiveRuns
     cookie: str
     trusts_proxy: bool = False
 
@@ -102,9 +106,9 @@ class Application(Struct, frozen=True, kw_only=True):
             if not (is_ours or has_token):
                 return self._respond(request, describe_problem(403), session)
         asked = PageQuery(names=names, query=dict(request.query), form=form, who=f"dashboard ({self.who})")
-        if route.stream is not None:
-            streamed: web.StreamResponse = await route.stream(self.workspace, request, asked)
-            return streamed
+        if route.is_live:
+            await self.threads.run(lambda: require_run(self.workspace.ledger, asked.run))
+            return await self.live.stream(request, asked.run, {**HEADERS, "Content-Security-Policy": PAGE_POLICY})
         began = None
         if session is None and not has_token:
             session = began = self.sessions.begin()

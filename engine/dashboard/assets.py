@@ -12,7 +12,10 @@ _OWN = Path(__file__).parent / "static"
 _SHARED = Path(engine.report.__file__).parent / "pages"
 _KINDS = {".css": "text/css", ".js": "text/javascript", ".svg": "image/svg+xml"}
 _FILES = (
+    _SHARED / "page.css",
     _OWN / "dashboard.css",
+    _OWN / "live.js",
+    _OWN / "charts.js",
     _SHARED / "vendor" / "uPlot.iife.min.js",
     _SHARED / "vendor" / "uPlot.min.css",
 )

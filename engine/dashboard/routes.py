@@ -1,9 +1,9 @@
 """The table of all pages: which path shows which page, and what the navigation lists."""
 
 import re
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Mapping
 from functools import cached_property
-from typing import Any, Literal
+from typing import Literal
 from urllib.parse import unquote
 
 from msgspec import Struct
@@ -13,7 +13,6 @@ from engine.on_demand import OnDemand
 
 _NAME = re.compile(r"\{([a-z_]+)\}")
 _RUN = "/runs/{campaign}/{key}"
-Stream = Callable[..., Awaitable[Any]]
 
 
 class PageRoute(Struct, frozen=True, dict=True):
@@ -24,14 +23,14 @@ class PageRoute(Struct, frozen=True, dict=True):
         read: makes the answer; it is called in a thread.
         section: path of the navigation's entry that it belongs to.
         method: GET, or POST for an action, which requires a form that is checked against forgery.
-        stream: sends events instead of a page; it is called with the web request.
+        is_live: sends server-sent events instead of a page.
     """
 
     path: str
     read: ReadPage | OnDemand
     section: str = "/"
     method: Literal["GET", "POST"] = "GET"
-    stream: Stream | None = None
+    is_live: bool = False
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
@@ -60,7 +59,16 @@ def _page(name: str) -> OnDemand:
 
 NAVIGATION = (NavigationEntry("/", "Runs"),)
 
-ROUTES = (PageRoute("/", _page("run_list:read_run_list")),)
+ROUTES = (
+    PageRoute("/", _page("run_list:read_run_list")),
+    PageRoute(_RUN, _page("one_run:read_one_run")),
+    PageRoute(f"{_RUN}/live", _page("one_run:read_one_run"), is_live=True),
+    PageRoute(f"{_RUN}/errors", _page("errors:read_errors")),
+    PageRoute(f"{_RUN}/preview", _page("preview:read_preview")),
+    PageRoute(f"{_RUN}/preview/gallery", _page("preview:read_gallery")),
+    PageRoute(f"{_RUN}/{{action}}", _page("actions:read_action")),
+    PageRoute(f"{_RUN}/{{action}}", _page("actions:do_action"), method="POST"),
+)
 
 
 def find_routes(raw_path: str) -> list[tuple[PageRoute, Mapping[str, str]]]:

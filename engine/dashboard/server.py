@@ -5,6 +5,7 @@ import errno
 import signal
 import time
 from collections.abc import Callable
+from functools import partial
 
 from aiohttp import web
 from msgspec import Struct
@@ -12,6 +13,8 @@ from msgspec import Struct
 from engine.dashboard.access import Sessions, TokenCheck, check_reach
 from engine.dashboard.application import Application
 from engine.dashboard.assets import Assets
+from engine.dashboard.live import LiveRuns
+from engine.dashboard.live_figures import read_live_figures
 from engine.dashboard.templating import PageTemplates
 from engine.dashboard.threads import ReadThreads
 from engine.errors import ConfigurationError
@@ -70,6 +73,7 @@ async def _serve(workspace: Workspace, listening: Listening, announce: Callable[
         announce(await _listen(runner, listening))
         await stopped.wait()
     finally:
+        application.live.close()
         await stop_serving(runner)
         threads.close()
 
@@ -85,6 +89,7 @@ def make_application(workspace: Workspace, listening: Listening, threads: ReadTh
         assets=assets,
         templates=PageTemplates(assets),
         threads=threads,
+        live=LiveRuns(partial(read_live_figures, workspace), threads, workspace.clock),
         cookie=f"mailrun_dashboard_{listening.port}",
         trusts_proxy=listening.trusts_proxy,
     )

@@ -12,8 +12,15 @@ from engine.report.run_accounts import make_unknown_run_error
 from engine.run.guard.evidence import RECENT
 
 
-def pause(ledger: Ledger, name: str, *, reason: str, clock: Clock) -> Run:
+def pause(ledger: Ledger, name: str, *, reason: str, clock: Clock, who: str | None = None) -> Run:
     """Pause a run; its workers wait, and workers that start now wait as well, until it is resumed.
+
+    Args:
+        ledger: has the run.
+        name: of the run.
+        reason: a person's text; may be empty.
+        clock: the time of the decision.
+        who: is recorded with the decision; None for the user of this process.
 
     Returns:
         The run as it is now.
@@ -21,34 +28,34 @@ def pause(ledger: Ledger, name: str, *, reason: str, clock: Clock) -> Run:
     Raises:
         UsageError: there is no such run, or it is over.
     """
-    return _change(ledger, name, RunChange.PAUSE, clock, reason, "paused")
+    return _change(ledger, name, RunChange.PAUSE, clock, who, reason, "paused")
 
 
-def resume(ledger: Ledger, name: str, *, clock: Clock) -> Run:
+def resume(ledger: Ledger, name: str, *, clock: Clock, who: str | None = None) -> Run:
     """Resume a paused run, whether a person or mailrun paused it; raises as pause.
 
     If the guard paused it, the events until now count as acknowledged: they do not pause this run or others again.
     """
-    return _change(ledger, name, RunChange.RESUME, clock)
+    return _change(ledger, name, RunChange.RESUME, clock, who)
 
 
-def approve(ledger: Ledger, name: str, *, clock: Clock) -> Run:
+def approve(ledger: Ledger, name: str, *, clock: Clock, who: str | None = None) -> Run:
     """Open the gate of a run's canary by hand: the rest is sent, and the events until now are acknowledged.
 
     A run that the guard or the canary paused continues; one that a person paused stays paused. Raises as pause.
     """
-    return _change(ledger, name, RunChange.APPROVE, clock)
+    return _change(ledger, name, RunChange.APPROVE, clock, who)
 
 
-def cancel(ledger: Ledger, name: str, *, reason: str, clock: Clock) -> Run:
+def cancel(ledger: Ledger, name: str, *, reason: str, clock: Clock, who: str | None = None) -> Run:
     """End a run permanently: calls in flight finish, all other recipients stay unsent; raises as pause."""
-    return _change(ledger, name, RunChange.CANCEL, clock, reason, "cancelled")
+    return _change(ledger, name, RunChange.CANCEL, clock, who, reason, "cancelled")
 
 
 def _change(  # noqa: PLR0913, PLR0917 - four commands in one form
-    ledger: Ledger, name: str, change: RunChange, clock: Clock, reason: str = "", done: str = ""
+    ledger: Ledger, name: str, change: RunChange, clock: Clock, who: str | None, reason: str = "", done: str = ""
 ) -> Run:
-    who, now, reason = find_user(), clock.now(), mask_text(reason)
+    who, now, reason = who or find_user(), clock.now(), mask_text(reason)
     text = f"{done} by {who}" + (f": {reason}" if reason else "")
     request = ChangeRequest(change=change, who=who, now=now, since=now - RECENT, reason=reason, text=text)
     changed = change_run(ledger, name, request)

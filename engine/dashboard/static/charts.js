@@ -1,0 +1,61 @@
+// Charts of series of numbers over time, with uPlot; colours are those of the page.
+"use strict";
+window.mailrunCharts = (() => {
+  const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
+  const COLOURS = { fill: "--fill", good: "--fill-good", bad: "--fill-bad", warn: "--fill-warn", mute: "--fill-mute" };
+
+  function describe(series) {
+    const stroke = colour(COLOURS[series.tone] || "--fill");
+    return {
+      label: series.label,
+      stroke,
+      width: 2,
+      dash: series.dashed ? [6, 5] : undefined,
+      fill: series.filled ? stroke + "2e" : undefined,
+      points: { show: false },
+      spanGaps: false,
+      value: (_, value) => (value == null ? "–" : value.toLocaleString("en", { maximumFractionDigits: 1 })),
+    };
+  }
+
+  function draw(element, series, points) {
+    const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
+    const options = {
+      width: element.clientWidth - 24,
+      height: 180,
+      cursor: { drag: { x: false, y: false } },
+      scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(high || 0, 1) * 1.08] } },
+      axes: [{ ...axis }, { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString("en")) }],
+      series: [{ label: "Time", value: (_, at) => (at == null ? "–" : new Date(at * 1000).toLocaleTimeString()) }, ...series.map(describe)],
+    };
+    const data = [points.map((point) => point.at), ...series.map((one) => points.map((point) => point[one.key] ?? null))];
+    return new uPlot(options, data, element);
+  }
+
+  // A chart that is drawn again when its width or the colours of the computer change.
+  function keep(element, series, points) {
+    let plot = null;
+    const paint = (next) => {
+      if (next) points = next;
+      if (points.length < 2) return;
+      if (plot) plot.destroy();
+      element.hidden = false;
+      plot = draw(element, series, points);
+    };
+    new ResizeObserver(() => plot && plot.width !== element.clientWidth - 24 && paint()).observe(element);
+    matchMedia("(prefers-color-scheme: dark)").addEventListener("change", () => paint());
+    paint();
+    return {
+      set(next) {
+        points = next;
+        if (!plot) return paint();
+        plot.setData([points.map((point) => point.at), ...series.map((one) => points.map((point) => point[one.key] ?? null))]);
+      },
+    };
+  }
+
+  for (const element of document.querySelectorAll("[data-points]")) {
+    keep(element, JSON.parse(element.dataset.series), JSON.parse(element.dataset.points));
+  }
+  return { keep };
+})();
