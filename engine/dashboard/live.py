@@ -12,6 +12,7 @@ from engine.clock import Clock
 from engine.dashboard.live_figures import LiveFigures, RateMeter
 from engine.dashboard.threads import BusyError, ReadThreads
 from engine.errors import MailrunError
+from engine.logs import get_logger
 
 READ_SECONDS = 1.0  # between two reads of a run
 _SHARE = 5  # reads take at most one part in so many of the time
@@ -57,6 +58,9 @@ class LiveRun:
             return _event("problem", {"what": error.what, "remedy": error.remedy})
         except BusyError:
             return self._message
+        except Exception as error:  # noqa: BLE001 - logged; the viewers see that the figures are old
+            get_logger().error("dashboard.bug", exc_info=error)
+            return _event("problem", {"what": "A fault in mailrun keeps the figures from being read.", "remedy": ""})
         rate = self._meter.measure(self._clock.monotonic(), found.done)
         self._is_over = found.is_over
         document = found.to_json(rate) | {"at": round(self._clock.now().timestamp(), 1)}
@@ -99,7 +103,7 @@ class LiveRuns:
         self._read, self._threads, self._clock = read, threads, clock
         self._runs: dict[str, tuple[LiveRun, asyncio.Task[None]]] = {}
         self._streams: set[asyncio.Task[Any]] = set()
-        self._is_closed = False
+        self._closing = asyncio.Event()
 
     @property
     def watched(self) -> int:
@@ -117,7 +121,7 @@ class LiveRuns:
         Raises:
             BusyError: too many watch already.
         """
-        if len(self._streams) >= _MOST_VIEWERS or self._is_closed:
+        if len(self._streams) >= _MOST_VIEWERS or self._closing.is_set():
             raise BusyError
         response = web.StreamResponse(headers={**headers, "Content-Type": "text/event-stream; charset=utf-8"})
         response.force_close()
@@ -130,9 +134,12 @@ class LiveRuns:
             await response.write(_event("history", list(run.history)))
             async for message in run.follow():
                 await response.write(message)
-        except (ConnectionError, asyncio.CancelledError):
-            if not self._is_closed and task.cancelling():
+        except ConnectionError:
+            pass  # the viewer left
+        except asyncio.CancelledError:
+            if not self._closing.is_set():
                 raise
+            task.uncancel()
         finally:
             self._streams.discard(task)
             self._leave(name)
@@ -155,7 +162,7 @@ class LiveRuns:
 
     def close(self) -> None:
         """End every stream and every reader now."""
-        self._is_closed = True
+        self._closing.set()
         for task in self._streams:
             task.cancel()
         for _, reading in self._runs.values():

@@ -98,9 +98,10 @@ class RateMeter(Struct):
             done: recipients with an outcome.
         """
         self.counts.append((monotonic, done))
-        while len(self.counts) > 2 and monotonic - self.counts[1][0] >= RATE_SECONDS:  # noqa: PLR2004 - a rate needs two
+        while len(self.counts) > 2 and monotonic - self.counts[1][0] >= RATE_SECONDS:
             self.counts.popleft()
-        (begun, first), seconds = self.counts[0], monotonic - self.counts[0][0]
+        at, first = self.counts[0]
+        seconds = monotonic - at
         return max(0, done - first) / seconds if seconds > 0 else None
 
 

@@ -63,7 +63,6 @@ ROUTES = (
     PageRoute("/", _page("run_list:read_run_list")),
     PageRoute(_RUN, _page("one_run:read_one_run")),
     PageRoute(f"{_RUN}/live", _page("one_run:read_one_run"), is_live=True),
-    PageRoute(f"{_RUN}/errors", _page("errors:read_errors")),
     PageRoute(f"{_RUN}/preview", _page("preview:read_preview")),
     PageRoute(f"{_RUN}/preview/gallery", _page("preview:read_gallery")),
     PageRoute(f"{_RUN}/{{action}}", _page("actions:read_action")),
