@@ -90,7 +90,9 @@ def test_new_ledger_and_migrated_one_have_the_same_tables(database_url: str):
     engine.dispose()
 
 
-@pytest.mark.parametrize("version", ["0001", "0002", "0003", "0005", "0006", "0007", "0008", "0009", "0010", "0011"])
+@pytest.mark.parametrize(
+    "version", ["0001", "0002", "0003", "0005", "0006", "0007", "0008", "0009", "0010", "0011", "0012"]
+)
 def test_ledger_of_a_previous_version_is_opened_and_works(database_url: str, version: str):
     make_previous(database_url, version)
     ledger = open_ledger(database_url)

@@ -11,8 +11,8 @@ from array import array
 from alembic import op
 from sqlalchemy import Column, Integer, and_, column, select, table, update
 
-revision = "0012"
-down_revision = "0011"
+revision = "0013"
+down_revision = "0012"
 
 _BIT_OF = {64: 4096, 128: 8192}  # opened, clicked -> by people
 
