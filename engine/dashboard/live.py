@@ -51,7 +51,7 @@ class LiveRun:
             await self._clock.sleep(max(READ_SECONDS, took * _SHARE))
 
     async def _make_message(self) -> bytes:
-        """Read the figures; an error of the ledger is told to the viewers, and the next read tries again."""
+        """Read the figures; an error of the ledger is shown to the viewers, and the next read tries again."""
         try:
             found = await self._threads.run(lambda: self._read(self._name))
         except MailrunError as error:

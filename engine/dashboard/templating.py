@@ -4,6 +4,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import quote
 
+import orjson
+
 from engine.dashboard.answers import TemplatePage
 from engine.dashboard.assets import Assets
 from engine.dashboard.routes import NAVIGATION
@@ -22,7 +24,7 @@ class PageTemplates:
     def __init__(self, assets: Assets) -> None:
         self._environment = make_page_environment(_TEMPLATES)
         self._environment.auto_reload = False
-        self._environment.filters |= {"run_path": make_run_path, "segment": make_segment}
+        self._environment.filters |= {"run_path": make_run_path, "segment": make_segment, "json": write_json}
         self._environment.globals |= {"asset": assets.find_path, "navigation": NAVIGATION}
 
     def render(self, page: TemplatePage, *, section: str, form_token: str, can_log_out: bool = False) -> str:
@@ -37,6 +39,11 @@ class PageTemplates:
         values: dict[str, Any] = {"title": page.title, "section": section, "form_token": form_token}
         template = self._environment.get_template(page.template)
         return template.render(**values, can_log_out=can_log_out, **page.values)
+
+
+def write_json(value: Any) -> str:
+    """Write a value as JSON for an attribute, where it is escaped as any text."""
+    return orjson.dumps(value).decode()
 
 
 def make_run_path(run: str) -> str:
