@@ -3,12 +3,16 @@
 import json
 import sys
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 import click
 
 from engine.errors import escape_undecodable
+from engine.on_demand import OnDemand
 from engine.system.streams import is_terminal
+
+_open_in_browser = OnDemand("engine.system.browser:open_in_browser")  # few commands open a page
 
 
 def print_json(document: Mapping[str, Any]) -> None:
@@ -20,6 +24,12 @@ def print_lines(*lines: str, err: bool = False) -> None:
     """Print sentences; a stream that fails does not fail the command, see system/streams.py."""
     for line in lines:
         click.echo(escape_undecodable(line), err=err)
+
+
+def open_page(path: Path) -> None:
+    """Open a file in the browser; without one, print where the file is."""
+    if not _open_in_browser(path):
+        print_lines(f"no browser can be opened on this machine: copy {path} to one that has one", err=True)
 
 
 _output_is_all = False

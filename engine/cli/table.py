@@ -10,7 +10,7 @@ from engine.cli.tasks import account, data, feedback, prepare, send, ses, suppre
 TASKS = {
     "Prepare": (prepare.init, prepare.plan, prepare.preview, prepare.check, prepare.test),
     "Send": (send.launch, send.work, send.pause, send.resume, send.cancel),
-    "Watch": (watch.status, watch.audit, watch.resolve, watch.dashboard),
+    "Watch": (watch.status, watch.report, watch.audit, watch.resolve, watch.dashboard),
     "Feedback": (feedback.events, feedback.inbound, suppress.suppress, feedback.unsubscribe_server),
     "Account and set-up": (ses.ses, account.sandbox, account.config, account.doctor, account.completion),
     "Personal data": (data.forget, data.prune),

@@ -22,6 +22,28 @@ status = declare(
     examples=["mailrun status", "mailrun status welcome/2026-12-01"],
 )
 
+report = declare(
+    "report",
+    "report:report",
+    """Write the report of a run, one HTML page for people.
+
+    Counts the figures of RUN again, and writes report/report.html into its folder in the store. The page loads nothing
+    from anywhere, and contains no whole address.
+    """,
+    make_run_argument(),
+    make_file_option("--out", "Write the page to FILE instead, readable by you alone."),
+    click.Option(
+        ["--open", "open_it"],
+        is_flag=True,
+        help="Open the page in the browser. On a machine without a screen, only its place is printed.",
+    ),
+    examples=[
+        "mailrun report welcome/2026-12-01 --open",
+        "mailrun report welcome/2026-12-01 --out welcome.html",
+        "mailrun report welcome/2026-12-01 --json",
+    ],
+)
+
 audit = declare(
     "audit",
     "audit:audit",
