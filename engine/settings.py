@@ -76,6 +76,9 @@ class Settings(BaseModel):
         ),
     )
     unsubscribe_keys_file: Path | None = Field(default=None, description="file with such keys, one per line")
+    report_at_end: bool = Field(
+        default=True, description="whether a launch writes the report of its run when it ends, pauses or is cancelled"
+    )
     events: EventsSettings = EventsSettings()
     inbound: InboundSettings = InboundSettings()
     dns: DnsSettings = DnsSettings()

@@ -26,7 +26,7 @@ def print_lines(*lines: str, err: bool = False) -> None:
         click.echo(escape_undecodable(line), err=err)
 
 
-def open_page(path: Path) -> None:
+def show_page(path: Path) -> None:
     """Open a file in the browser; without one, print where the file is."""
     if not _open_in_browser(path):
         print_lines(f"no browser can be opened on this machine: copy {path} to one that has one", err=True)

@@ -9,6 +9,7 @@ from typing import Any
 from engine.account.client import Endpoint
 from engine.cli import run_output
 from engine.cli.advice import advise_on_in_doubt, describe_pause, warn_of_another_key
+from engine.cli.commands.report.launch_end import write_at_end
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
 from engine.cli.endpoints import open_endpoint
@@ -82,8 +83,9 @@ def launch(  # noqa: PLR0913 - one for each option
                     )
                 )
             )
-    INTERRUPTION.code = _choose_exit_code(launched)
-    _print(launched, common, "launch", sandbox=sandbox)
+        INTERRUPTION.code = _choose_exit_code(launched)
+        report = write_at_end(workspace, launched)
+    _print(launched, common, "launch", sandbox=sandbox, report=report)
     return INTERRUPTION.code
 
 
@@ -108,8 +110,9 @@ def work(run: str, common: Common, *, workers: int | None, exit_with_parent: boo
                 watch=partial(_begin, exit_with_parent=exit_with_parent),
             )
             launched = run_loop(work_run(run, request))
-    INTERRUPTION.code = _choose_exit_code(launched)
-    _print(launched, common, "work", sandbox=False)
+        INTERRUPTION.code = _choose_exit_code(launched)
+        report = write_at_end(workspace, launched)
+    _print(launched, common, "work", sandbox=False, report=report)
     return INTERRUPTION.code
 
 
@@ -127,12 +130,14 @@ def _begin(stop: Stop, *, exit_with_parent: bool) -> None:
         watch_parent(stop, started_by=STARTED_BY)
 
 
-def _print(launched: Launched, common: Common, command: str, *, sandbox: bool) -> None:
+def _print(launched: Launched, common: Common, command: str, *, sandbox: bool, report: str | None) -> None:
     if common.json:
         print_json(launched.accounts.to_json())
     else:
         run_output.print_accounts(launched.accounts)
         print_lines(*_suggest(launched, command, sandbox=sandbox))
+        if report is not None:
+            print_lines(f"report: {report}")
 
 
 async def _ask_person(forecast: Forecast) -> bool:

@@ -6,7 +6,7 @@ from typing import Any
 from engine.campaign.message import prepare_envelope
 from engine.cli import output, run_output
 from engine.cli.common import Common, with_common
-from engine.cli.console import open_page, print_json, print_lines
+from engine.cli.console import print_json, print_lines, show_page
 from engine.cli.endpoints import open_endpoint
 from engine.cli.opening import open_chosen
 from engine.cli.requests import find_campaign_folder, make_plan_request
@@ -37,5 +37,5 @@ def preview(
         print_lines(*(f"note: {note}" for note in found.manifest.notes))
         output.print_preview(found)
     if open_page:
-        open_page(found.gallery)
+        show_page(found.gallery)
     return ExitCode.FINISHED if found.passes else ExitCode.DATA

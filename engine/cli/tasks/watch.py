@@ -24,7 +24,7 @@ status = declare(
 
 report = declare(
     "report",
-    "report:report",
+    "report.one_run:report",
     """Write the report of a run, one HTML page for people.
 
     Counts the figures of RUN again, and writes report/report.html into its folder in the store. The page loads nothing

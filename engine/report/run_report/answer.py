@@ -17,7 +17,7 @@ _NOT_DELIVERED = {
 _MANY_LOST = 0.05  # share of recipients from which a loss is shown as a problem
 
 
-class Answer(Struct, frozen=True):
+class ShortAnswer(Struct, frozen=True):
     """What a report says first.
 
     Attributes:
@@ -31,10 +31,10 @@ class Answer(Struct, frozen=True):
     sentences: tuple[str, ...]
 
 
-def make_answer(figures: Figures) -> Answer:
+def make_answer(figures: Figures) -> ShortAnswer:
     """Say in words whether everybody got the message."""
     headline, tone = _make_headline(figures)
-    return Answer(headline, tone, tuple(_tell_accounts(figures)))
+    return ShortAnswer(headline, tone, tuple(_tell_accounts(figures)))
 
 
 def count_lost(figures: Figures) -> int:

@@ -42,10 +42,10 @@ class Stage(Struct, frozen=True):
 
     title: str
     total: int
-    parts: Sequence["Part"]
+    parts: Sequence["FlowPart"]
 
 
-class Part(Struct, frozen=True):
+class FlowPart(Struct, frozen=True):
     """Rows in one place.
 
     Attributes:
@@ -67,7 +67,7 @@ class Box(Struct, frozen=True):
     x: int
     y: float
     height: float
-    part: Part
+    part: FlowPart
     total: int
 
 
@@ -100,18 +100,18 @@ def list_stages(figures: Figures) -> list[Stage]:
         accounts.get("accepted", 0),
         count_outcome(figures, Outcome.SENT),
     )
-    exclusions = [Part(f"Excluded: {spell_out(one.name)}", one.rows, "mute") for one in figures.exclusions]
+    exclusions = [FlowPart(f"Excluded: {spell_out(one.name)}", one.rows, "mute") for one in figures.exclusions]
     if len(exclusions) > _MOST_EXCLUSIONS:
         drawn, others = exclusions[: _MOST_EXCLUSIONS - 1], exclusions[_MOST_EXCLUSIONS - 1 :]
-        exclusions = [*drawn, Part("Excluded: other reasons", sum(one.count for one in others), "mute")]
+        exclusions = [*drawn, FlowPart("Excluded: other reasons", sum(one.count for one in others), "mute")]
     outcomes = [
-        Part(spell_out(str(one)).capitalize(), count_outcome(figures, one), _TONES[str(one)], one is Outcome.SENT)
+        FlowPart(spell_out(str(one)).capitalize(), count_outcome(figures, one), _TONES[str(one)], one is Outcome.SENT)
         for one in Outcome
     ]
-    feedback = [Part(words, figures.feedback.get(kind, 0), tone) for kind, words, tone in _LAST]
-    silent = Part("No event yet", max(0, sent - sum(one.count for one in feedback)), "mute")
+    feedback = [FlowPart(words, figures.feedback.get(kind, 0), tone) for kind, words, tone in _LAST]
+    silent = FlowPart("No event yet", max(0, sent - sum(one.count for one in feedback)), "mute")
     stages = [
-        Stage("Rows of the audience", rows, [Part("Accepted", accepted, "fill", goes_on=True), *exclusions]),
+        Stage("Rows of the audience", rows, [FlowPart("Accepted", accepted, "fill", goes_on=True), *exclusions]),
         Stage("Recipients by outcome", accepted, outcomes),
         Stage("Sent messages by event", sent, [*feedback, silent] if has_events(figures) else []),
     ]
@@ -126,7 +126,7 @@ def draw_flow(figures: Figures) -> Flow | None:
     if not rows or not stages:
         return None
     scale = _TALLEST / rows
-    first = Box(_COLUMNS[0], 0.0, _TALLEST, Part("Rows read", rows, "mute", goes_on=True), rows)
+    first = Box(_COLUMNS[0], 0.0, _TALLEST, FlowPart("Rows read", rows, "mute", goes_on=True), rows)
     columns = [[first]]
     for x, stage in zip(_COLUMNS[1:], stages, strict=False):
         source = next(box for box in columns[-1] if box.part.goes_on)

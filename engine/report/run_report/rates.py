@@ -13,7 +13,7 @@ _CERTAIN = 1.96  # standard deviations that chance exceeds once in twenty times
 _SMALLEST = 0.0005  # a smaller difference reads as none
 
 
-class RateKind(Struct, frozen=True):
+class ComparedRate(Struct, frozen=True):
     """A rate.
 
     Attributes:
@@ -30,13 +30,13 @@ class RateKind(Struct, frozen=True):
 
 
 KINDS = (
-    RateKind("Sent", "sent", "accepted", 1),
-    RateKind("Delivered", "delivered", "sent", 1),
-    RateKind("Bounced", "bounced", "sent", -1),
-    RateKind("Complained", "complained", "delivered", -1),
-    RateKind("Opened", "opened", "delivered", 1),
-    RateKind("Clicked", "clicked", "delivered", 1),
-    RateKind("Unsubscribed", "unsubscribed", "delivered", -1),
+    ComparedRate("Sent", "sent", "accepted", 1),
+    ComparedRate("Delivered", "delivered", "sent", 1),
+    ComparedRate("Bounced", "bounced", "sent", -1),
+    ComparedRate("Complained", "complained", "delivered", -1),
+    ComparedRate("Opened", "opened", "delivered", 1),
+    ComparedRate("Clicked", "clicked", "delivered", 1),
+    ComparedRate("Unsubscribed", "unsubscribed", "delivered", -1),
 )
 
 
@@ -51,7 +51,7 @@ class Rate(Struct, frozen=True):
         tone: `good` or `bad` where the difference is more than chance, else empty.
     """
 
-    kind: RateKind
+    kind: ComparedRate
     part: int
     whole: int
     difference: str = ""
@@ -84,7 +84,7 @@ def compare_runs(figures: Figures) -> list[ComparedRun]:
     return compared
 
 
-def _measure(kind: RateKind, counts: Mapping[str, int]) -> Rate:
+def _measure(kind: ComparedRate, counts: Mapping[str, int]) -> Rate:
     return Rate(kind, counts.get(kind.part, 0), counts.get(kind.whole, 0))
 
 

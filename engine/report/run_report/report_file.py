@@ -1,14 +1,13 @@
-"""The report's place: in the store beside the run's other files, or a file of this machine."""
+"""Writes the report: into the store beside the run's other files, or into a file of this machine."""
 
 from pathlib import Path
 
 from engine.errors import ConfigurationError
 from engine.report.figures.document import Figures
 from engine.report.run_report.report_page import render_report
+from engine.report.run_report.report_place import name_key
 from engine.store.files import write_file
 from engine.store.port import Store
-
-FILE = "report/report.html"
 
 
 def write_report(store: Store, figures: Figures) -> str:
@@ -17,8 +16,8 @@ def write_report(store: Store, figures: Figures) -> str:
     Raises:
         MailrunError: the store cannot be written.
     """
-    store.write(_name_key(figures.run), render_report(figures).encode())
-    return store.describe(_name_key(figures.run))
+    store.write(name_key(figures.run), render_report(figures).encode())
+    return store.describe(name_key(figures.run))
 
 
 def save_report(path: Path, figures: Figures) -> str:
@@ -36,16 +35,3 @@ def save_report(path: Path, figures: Figures) -> str:
             "the report cannot be written there", where=f"--out {path}", remedy="name a file in a folder of yours"
         ) from error
     return str(target)
-
-
-def remove_report(store: Store, run: str) -> None:
-    """Remove a run's report from the store, if there is one: a person was erased from the run.
-
-    Raises:
-        MailrunError: the store cannot be written.
-    """
-    store.delete(_name_key(run))
-
-
-def _name_key(run: str) -> str:
-    return f"runs/{run}/{FILE}"

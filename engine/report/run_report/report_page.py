@@ -19,7 +19,7 @@ _VENDOR = Path(__file__).parents[1] / "pages" / "vendor"
 _SECTIONS = (
     ("accounts", "Accounts"),
     ("time", "Time line"),
-    ("events", "What came back"),
+    ("events", "Events"),
     ("breakdowns", "Breakdowns"),
     ("comparison", "Earlier runs"),
     ("decisions", "Guard"),
@@ -30,7 +30,7 @@ _MOMENT_TONES = {"paused": "warn", "guard": "bad", "cancelled": "bad", "finished
 _MINUTE = 60
 
 
-class Step(Struct, frozen=True):
+class TimeStep(Struct, frozen=True):
     """A step of the time line: its beginning, its counts, and the limit in recipients a second."""
 
     at: datetime
@@ -72,11 +72,11 @@ def render_report(figures: Figures) -> str:
     )
 
 
-def list_steps(line: TimeLine) -> list[Step]:
+def list_steps(line: TimeLine) -> list[TimeStep]:
     """List the steps of a time line."""
     columns = zip(line.at, line.sent, line.failed, line.throttled, line.limit, strict=True)
     return [
-        Step(datetime.fromtimestamp(at, UTC), sent, failed, throttled, limit)
+        TimeStep(datetime.fromtimestamp(at, UTC), sent, failed, throttled, limit)
         for at, sent, failed, throttled, limit in columns
     ]
 

@@ -21,6 +21,8 @@ from engine.ledger.database import Ledger
 from engine.ledger.decisions import Decision, find_user, record_decision
 from engine.ledger.suppressed.forgotten import add_forgotten
 from engine.ledger.suppressed.suppressions import remove_suppressions
+from engine.report.figures.figures_file import remove_figures
+from engine.report.run_report.report_place import remove_report
 from engine.run.frozen import FrozenRun, open_run
 from engine.run.manifest import FILE, Manifest, encode_manifest
 from engine.run.outcomes import end_change, finish_changes, open_files, stage_data
@@ -102,7 +104,7 @@ def forget_address(address: str, ledger: Ledger, store: Store, clock: Clock) -> 
 
 
 def _forget_in_run(frozen: FrozenRun, key: str, ledger: Ledger) -> int:
-    erased, files = 0, {}
+    erased, files = 0, dict[str, tuple[str, str]]()
     rows: list[int] = []
     finish_changes(ledger, frozen.run.name, frozen.store, frozen.run.folder)
     for half_written in (frozen.folder / "plan").glob(".*.parquet"):  # of one that was killed
@@ -110,6 +112,9 @@ def _forget_in_run(frozen: FrozenRun, key: str, ledger: Ledger) -> int:
     for name in frozen.manifest.plan_files:
         path = frozen.folder / "plan" / name
         hit = _rows_of(path, key)
+        if hit and not files:  # before anything changes: after a crash, the person is still found here
+            remove_figures(frozen.store, frozen.run.name)
+            remove_report(frozen.store, frozen.run.name)
         if hit:
             files[name] = _erase_from_plan(frozen, name, hit)
             rows += hit if name.startswith("recipients-") else []

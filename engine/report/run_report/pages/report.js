@@ -21,7 +21,8 @@
   // A last step closes the time line, so that the bar of the last one has a width.
   const closed = (values, last) => values.concat([last]);
   const times = closed(data.at, data.at[data.at.length - 1] + data.step);
-  const rate = closed(data.sent.map((count) => count / data.step), null);
+  const rates = data.sent.map((count) => count / data.step);
+  const last = (values) => closed(values, values[values.length - 1]);
 
   function tell(index) {
     if (index === null || index === undefined || index >= data.at.length) {
@@ -29,7 +30,7 @@
       return;
     }
     const limit = data.limit[index] === null ? "" : `, limit ${number(data.limit[index])} a second`;
-    readout.textContent = `${clock(data.at[index])} UTC: ${number(data.sent[index])} sent (${number(rate[index])} a second${limit}), ${number(data.failed[index])} failed, ${number(data.throttled[index])} throttled`;
+    readout.textContent = `${clock(data.at[index])} UTC: ${number(data.sent[index])} sent (${number(rates[index])} a second${limit}), ${number(data.failed[index])} failed, ${number(data.throttled[index])} throttled`;
   }
 
   // Moments such as a pause are dashed lines with their number in the list below.
@@ -81,6 +82,8 @@
       return index === 0 || clock(splits[index - 1]).slice(0, 10) !== day ? `${time}\n${day}` : time;
     });
   const count = (_, splits) => splits.map((value) => (value === null ? "" : number(value)));
+  // of the axis of time, in seconds: from one to 30 days
+  const steps = [1, 2, 5, 10, 15, 30, 60, 120, 300, 600, 900, 1800, 3600, 7200, 10800, 21600, 43200, 86400, 172800, 432000, 864000, 2592000];
   const whole = { incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1e3, 2e3, 5e3, 1e4, 2e4, 5e4, 1e5, 1e6, 1e7] };
   // [least, greatest] of an axis: from nothing to a little above the greatest value
   const fromZero = (_, least, greatest) => [0, (greatest || 1) * 1.1];
@@ -94,14 +97,14 @@
       {
         ...base(240, [drawMoments]),
         scales: { y: { range: fromZero } },
-        axes: [axis({ space: 76, values: dates }), axis({ size: left, values: count })],
+        axes: [axis({ space: 76, values: dates, incrs: steps }), axis({ size: left, values: count })],
         series: [
           {},
           { stroke: colour("--fill"), fill: `${colour("--fill")}33`, width: 1.5, paths: stepped, points: { show: false } },
           { stroke: colour("--fill-warn"), width: 2, dash: [6, 4], paths: stepped, points: { show: false } },
         ],
       },
-      [times, rate, closed(data.limit, null)],
+      [times, last(rates), last(data.limit)],
       document.getElementById("sent-line"),
     );
     const bars = uPlot.paths.bars({ align: 1, size: [0.9, 24] });
@@ -109,7 +112,7 @@
       {
         ...base(130, [drawMoments]),
         scales: { y: { range: fromZero } },
-        axes: [axis({ space: 76, values: dates }), axis({ size: left, values: count, space: 28, ...whole })],
+        axes: [axis({ space: 76, values: dates, incrs: steps }), axis({ size: left, values: count, space: 28, ...whole })],
         series: [
           {},
           { stroke: colour("--fill-mute"), fill: `${colour("--fill-mute")}99`, width: 1, paths: bars, points: { show: false } },

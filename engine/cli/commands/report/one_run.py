@@ -5,7 +5,7 @@ from pathlib import Path
 from msgspec import to_builtins
 
 from engine.cli.common import Common, with_common
-from engine.cli.console import open_page, print_json, print_lines
+from engine.cli.console import print_json, print_lines, show_page
 from engine.cli.opening import open_chosen
 from engine.errors import ExitCode, UsageError
 from engine.progress import step
@@ -36,5 +36,5 @@ def report(run: str, common: Common, *, out: Path | None, open_it: bool) -> int:
         answer = make_answer(figures)
         print_lines(f"{run}: {answer.headline}", f"report: {place}")
     if open_it:
-        open_page(Path(place))
+        show_page(Path(place))
     return ExitCode.FINISHED

@@ -1,0 +1,1 @@
+"""`mailrun report`, and the report that a launch writes when its run ends."""
