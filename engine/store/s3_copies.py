@@ -10,7 +10,7 @@ from engine.store.files import write_file
 COPIES_AT_ONCE = 8
 _ETAGS = ".etags"
 _FROZEN = ("plan/", "campaign/")
-_NOT_FROZEN = ("outcomes/", "open/", "damaged/", "staged/")
+_NOT_FROZEN = ("outcomes/", "open/", "damaged/", "staged/", "report/")
 
 
 def update_copies(

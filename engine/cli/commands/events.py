@@ -28,6 +28,7 @@ from engine.ledger.suppressed.forgotten import make_find_forgotten
 from engine.on_demand import OnDemand
 from engine.progress import Step, step
 from engine.quantities import format_count
+from engine.report.figures.figures_file import refresh_figures
 from engine.run.settle.event_proof import make_open_plan, settle_all_proven
 from engine.setting_sections import EventsSettings
 from engine.stopping.signals import stop_on_signals
@@ -62,6 +63,7 @@ class _Desk(Struct):
     verify: Verify
     settled_at: float = 0.0
     pulling: Step | None = None
+    follows: bool = False
 
     def take_bodies(self, bodies: Sequence[str], source: str) -> None:
         self.intake.take([open_body(body, self.verify) for body in bodies], source)
@@ -69,6 +71,12 @@ class _Desk(Struct):
             self.pulling.advance(len(bodies))
         if self.workspace.clock.monotonic() - self.settled_at > _SETTLE_SECONDS:
             self.settle()
+            if self.follows:
+                self.count_figures()
+
+    def count_figures(self) -> None:
+        workspace = self.workspace
+        refresh_figures(workspace.ledger, workspace.store, workspace.clock, self.intake.take_touched())
 
     def settle(self) -> None:
         tally, workspace = self.intake.tally, self.workspace
@@ -92,11 +100,9 @@ def pull_events(
             )
         with _open_desk(workspace, given.topics or own_account_topics(url)) as desk:
             with step("pulling events", "events", is_shown=not follow) as pulling:
-                desk.pulling = pulling
+                desk.pulling, desk.follows = pulling, follow
                 undeleted = asyncio.run(_pull(url, desk, follow=follow))
-            desk.settle()
-            desk.intake.tidy()
-            return _print(desk, common, {"undeleted": undeleted})
+            return _finish(desk, common, {"undeleted": undeleted})
 
 
 def _pull_sandbox(common: Common) -> int:
@@ -104,9 +110,7 @@ def _pull_sandbox(common: Common) -> int:
     with open_chosen(common) as workspace, _open_desk(workspace, ()) as desk, _run_embedded(workspace.store) as server:
         endpoint = Endpoint(server.url, server.region, server.access_key_id, server.secret_access_key)
         undeleted = asyncio.run(_pull(server.queue_url, desk, follow=False, endpoint=endpoint))
-        desk.settle()
-        desk.intake.tidy()
-        return _print(desk, common, {"undeleted": undeleted})
+        return _finish(desk, common, {"undeleted": undeleted})
 
 
 async def _pull(url: str, desk: _Desk, *, follow: bool, endpoint: Endpoint | None = None) -> int:
@@ -134,10 +138,7 @@ def import_events(place: str, common: Common, *, topics: tuple[str, ...]) -> int
             for source, opened in read_place(place, desk.verify, workspace.settings.limits):
                 desk.intake.take(opened, source)
                 importing.advance(len(opened))
-        with step("settling recipients in doubt"):
-            desk.settle()
-        desk.intake.tidy()
-        return _print(desk, common, {})
+        return _finish(desk, common, {})
 
 
 def _check(settings: EventsSettings, **flags: Any) -> EventsSettings:
@@ -166,6 +167,16 @@ def _open_desk(workspace: Workspace, topics: tuple[str, ...]) -> Iterator[_Desk]
         yield _Desk(workspace, intake, SnsVerifier(topics, fetch_certificate))
     finally:
         matcher.close()
+
+
+def _finish(desk: _Desk, common: Common, more: dict[str, int]) -> int:
+    """Settle what events prove, print what was processed, and count the figures of the runs; return the exit code."""
+    with step("settling recipients in doubt"):
+        desk.settle()
+    desk.intake.tidy()
+    code = _print(desk, common, more)
+    desk.count_figures()
+    return code
 
 
 def _print(desk: _Desk, common: Common, more: dict[str, int]) -> int:

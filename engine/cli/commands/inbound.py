@@ -23,6 +23,7 @@ from engine.feedback.unsubscribe.opt_out import is_forgotten
 from engine.logs import get_logger
 from engine.progress import step
 from engine.quantities import format_count
+from engine.report.figures.figures_file import refresh_figures
 from engine.run.history import find_mailed
 from engine.setting_sections import InboundSettings
 from engine.stopping.signals import stop_on_signals
@@ -66,7 +67,9 @@ def import_mails(place: str, common: Common) -> int:
                 _record_files(intake, some)
                 raise
             _record_files(intake, some)
-    return _print(intake.tally, common, aside="rejected mails stay where they are; the log names them")
+        code = _print(intake.tally, common, aside="rejected mails stay where they are; the log names them")
+        refresh_figures(workspace.ledger, workspace.store, workspace.clock, ())  # those with an opt-out
+    return code
 
 
 @with_common
@@ -87,7 +90,9 @@ def pull_mails(queue: str, common: Common, *, topics: tuple[str, ...], follow: b
                 trusts_unsigned=settings.raw_delivery,
             )
             asyncio.run(_pull(queue, pulled, follow=follow))
-    return _print(intake.tally, common, pulled.exit_code, aside=f"quarantined in: {REFUSED}/ in the store")
+        code = _print(intake.tally, common, pulled.exit_code, aside=f"quarantined in: {REFUSED}/ in the store")
+        refresh_figures(workspace.ledger, workspace.store, workspace.clock, ())  # those with an opt-out
+    return code
 
 
 def _record_files(intake: InboundIntake, mails: Sequence[tuple[str, JudgedMail]]) -> None:

@@ -1,5 +1,6 @@
 """`mailrun resolve`: recipients in doubt are listed, or settled."""
 
+from collections.abc import Collection
 from datetime import timedelta
 from pathlib import Path
 
@@ -12,8 +13,9 @@ from engine.cli.opening import open_chosen
 from engine.cli.suggestions import write_restart
 from engine.csv_formulas import defuse_formulas
 from engine.masking import ADDRESS_COLUMN, mask_text
+from engine.report.figures.figures_file import refresh_figures
 from engine.report.run_accounts import require_accounts, require_run
-from engine.run.frozen import open_run
+from engine.run.frozen import FrozenRun, open_run
 from engine.run.ownership import refuse_other_owner
 from engine.run.restored import refuse_if_ledger_is_behind
 from engine.run.send.registration import adopt_run
@@ -52,23 +54,30 @@ def resolve(  # noqa: PLR0913 - one for each option
         if verdict != "after-restore":
             refuse_if_ledger_is_behind(workspace.ledger, known, workspace.store)
         frozen = open_run(known, workspace.store)
-        settled, gone = None, find_gone_owners(workspace.ledger, run, workspace.clock)
-        if verdict == "after-restore":
-            settled = hold_what_was_lost(workspace.ledger, frozen, gone=gone, clock=workspace.clock)
-        elif verdict == "from-events":
-            settled = settle_proven(workspace.ledger, frozen, gone=gone, clock=workspace.clock)
-            settled += settle_silent(workspace.ledger, frozen, after=after, gone=gone, clock=workspace.clock)
-        elif verdict is not None:
-            chosen = None if file is None else read_list(file, run)
-            settled = settle_in_doubt(
-                workspace.ledger, frozen, OperatorVerdict(verdict), chosen=chosen, gone=gone, clock=workspace.clock
-            )
+        gone = find_gone_owners(workspace.ledger, run, workspace.clock)
+        settled = None if verdict is None else _settle(workspace, frozen, verdict, file=file, after=after, gone=gone)
         in_doubt = list_in_doubt(workspace.ledger, frozen, gone, workspace.clock.now())
         if export is not None:
             write_file(export.absolute(), defuse_formulas(in_doubt.recipients).write_csv().encode())
         _print(workspace, run, in_doubt, settled=settled, verdict=verdict, as_json=common.json)
         if export is not None and not common.json:
             print_lines(f"written: {export}")
+        if settled is not None:
+            refresh_figures(workspace.ledger, workspace.store, workspace.clock, [run])
+
+
+def _settle(  # noqa: PLR0913 - what was read, and one for each option
+    workspace: Workspace, frozen: FrozenRun, verdict: str, *, file: Path | None, after: timedelta, gone: Collection[str]
+) -> int:
+    """Settle what is in doubt; return how many recipients were settled."""
+    ledger, clock = workspace.ledger, workspace.clock
+    if verdict == "after-restore":
+        return hold_what_was_lost(ledger, frozen, gone=gone, clock=clock)
+    if verdict == "from-events":
+        settled = settle_proven(ledger, frozen, gone=gone, clock=clock)
+        return settled + settle_silent(ledger, frozen, after=after, gone=gone, clock=clock)
+    chosen = None if file is None else read_list(file, frozen.run.name)
+    return settle_in_doubt(ledger, frozen, OperatorVerdict(verdict), chosen=chosen, gone=gone, clock=clock)
 
 
 def _print(  # noqa: PLR0913 - what was done and what is left

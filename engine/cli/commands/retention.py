@@ -11,6 +11,7 @@ from engine.cli.opening import open_chosen
 from engine.errors import ExitCode
 from engine.progress import step
 from engine.quantities import format_count
+from engine.report.figures.figures_file import refresh_figures
 from engine.run.retain import prune as pruning
 from engine.run.retain.forget import forget_address
 from engine.system.streams import is_terminal
@@ -19,8 +20,11 @@ from engine.system.streams import is_terminal
 @with_common
 def forget(address: str, common: Common) -> int:
     """Erase an address; print from where; return the exit code."""
-    with open_chosen(common) as workspace, step("erasing"):
-        found = forget_address(address, workspace.ledger, workspace.store, workspace.clock)
+    with open_chosen(common) as workspace:
+        with step("erasing"):
+            found = forget_address(address, workspace.ledger, workspace.store, workspace.clock)
+        # Without the person.
+        refresh_figures(workspace.ledger, workspace.store, workspace.clock, found.runs, is_forced=True)
     if common.json:
         found_runs = {"runs": found.runs, "postponed": found.postponed, "elsewhere": found.elsewhere}
         print_json({**found_runs, "removed": found.shelves, "events": found.events})

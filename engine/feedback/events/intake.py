@@ -93,6 +93,7 @@ class Intake:
         self._matcher = matcher
         self._soft_rule = soft_rule
         self._clock = clock
+        self._touched: set[str] = set()
         self.tally = EventTally()
 
     def take(self, opened: Iterable[Opened], source: str) -> None:
@@ -120,6 +121,11 @@ class Intake:
         if events:
             self._take_events(events)
 
+    def take_touched(self) -> set[str]:
+        """Return the runs that events of batches since the last call belong to."""
+        touched, self._touched = self._touched, set()
+        return touched
+
     def _count_aside(self, aside: Sequence[Quarantined]) -> None:
         forged = sum(item.is_forged for item in aside)
         self.tally.forged += forged
@@ -138,7 +144,9 @@ class Intake:
         self.tally.matches.update(dict(matched.group_by("match").len().iter_rows()))
         self.tally.changed += changed
         self.tally.suppressed += suppressed
-        self.tally.runs |= set(ours["run"].unique())
+        found = set(ours["run"].unique())
+        self.tally.runs |= found
+        self._touched |= found
 
     def _divide(self, events: pl.DataFrame) -> list[RunEvents]:
         """Divide matched events by run, each with the necessary data of its plan."""

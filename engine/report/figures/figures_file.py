@@ -5,7 +5,8 @@ a run is counted again only after ten times the time that counting took. Until t
 run, and the next command that processes events counts it.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from datetime import datetime, timedelta
 
 import msgspec
@@ -14,9 +15,11 @@ from engine.clock import Clock
 from engine.errors import MailrunError
 from engine.ledger import snapshots
 from engine.ledger.database import Ledger
+from engine.ledger.figures.recent_opt_outs import find_last_opt_outs
 from engine.ledger.runs import Run
 from engine.logs import get_logger
 from engine.on_demand import OnDemand
+from engine.progress import step
 from engine.report.figures.document import Figures
 from engine.store.identity import read_store_identity
 from engine.store.port import Store
@@ -29,6 +32,7 @@ STALE = "stale-figures"
 REST = 10  # times the time that counting took
 SHORT = timedelta(seconds=1)  # a run that is counted faster is always counted
 LONGEST = timedelta(seconds=60)  # of counting in one command; what is left is marked
+OPT_OUTS = timedelta(days=7)  # runs with an opt-out by a link since then are counted again, too
 
 _count = OnDemand("engine.report.figures.counting:count_figures")  # Polars is slow to import
 
@@ -77,7 +81,7 @@ def remove_figures(store: Store, run: str) -> None:
 def refresh_figures(
     ledger: Ledger, store: Store, clock: Clock, runs: Iterable[str], *, is_forced: bool = False
 ) -> list[str]:
-    """Count the figures of runs whose events were processed, and of those that are marked; never fails.
+    """Count the figures of runs whose events were processed, of those that are marked, and after opt-outs; never fails.
 
     Args:
         ledger: has the runs.
@@ -89,35 +93,60 @@ def refresh_figures(
     Returns:
         The runs that were counted.
     """
-    try:
+    counted: list[str] = []
+    with _logging("all"):
         marked = {name.replace(".", "/") for name in store.list_names(STALE)}
-        wanted = list(dict.fromkeys([*runs, *sorted(marked)]))
-        return _refresh(ledger, store, clock, wanted, marked, is_forced=is_forced) if wanted else []
-    except Exception as error:  # noqa: BLE001 - the command has done its work
-        _log(error, "all")
-        return []
+        wanted = list(dict.fromkeys([*runs, *sorted(marked), *_find_opted_out(ledger, store, clock.now())]))
+        with step("counting figures", "runs", len(wanted), is_shown=bool(wanted)) as counting:
+            for name in _refresh(ledger, store, clock, wanted, marked, is_forced=is_forced):
+                counted.append(name)
+                counting.advance()
+    return counted
+
+
+@contextmanager
+def _logging(run: str) -> Iterator[None]:
+    """Log any failure, also one of Polars that is not an `Exception`: the command has done its work."""
+    try:
+        yield
+    except (KeyboardInterrupt, SystemExit, GeneratorExit):
+        raise
+    except BaseException as error:  # noqa: BLE001 - logged
+        what = error.what if isinstance(error, MailrunError) else f"{type(error).__name__}: {error}"
+        log.warning("figures.not_counted", run=run, what=what, note="the report and the dashboard show earlier figures")
 
 
 def _refresh(  # noqa: PLR0913 - as refresh_figures
     ledger: Ledger, store: Store, clock: Clock, names: Iterable[str], marked: set[str], *, is_forced: bool
-) -> list[str]:
-    counted: list[str] = []
+) -> Iterator[str]:
+    """Yield the runs as they are counted; mark those that rest, or that are too many for one command."""
     began = clock.monotonic()
     for name in names:
         is_late = clock.monotonic() - began > LONGEST.total_seconds()
-        try:
+        with _logging(name):
             run = snapshots.find_run(ledger, name)
             if run is None or not _has_files(run, store):
                 _unmark(store, name, marked)
             elif is_forced or not (is_late or _rests(store, name, clock.now())):
                 _unmark(store, name, marked)  # before: an event that arrives meanwhile marks it again
                 _refresh_run(ledger, store, clock, run)
-                counted.append(name)
+                yield name
             elif name not in marked:
                 store.write(_mark(name), b"")
-        except Exception as error:  # noqa: BLE001 - the other runs are counted
-            _log(error, name)
-    return counted
+
+
+def mark_figures(store: Store, run: str) -> None:
+    """Mark a run: the next command that processes events counts it; never fails."""
+    with _logging(run):
+        store.write(_mark(run), b"")
+
+
+def _find_opted_out(ledger: Ledger, store: Store, now: datetime) -> list[str]:
+    """List the runs with an opt-out by a link that is not in their figures yet."""
+    with ledger.read() as tx:
+        last = find_last_opt_outs(tx, now - OPT_OUTS)
+    known = {run: read_figures(store, run) for run in sorted(last)}
+    return [run for run, figures in known.items() if figures is not None and figures.made_at < last[run]]
 
 
 def _has_files(run: Run, store: Store) -> bool:
@@ -140,11 +169,6 @@ def _refresh_run(ledger: Ledger, store: Store, clock: Clock, run: Run) -> None:
 def _unmark(store: Store, name: str, marked: set[str]) -> None:
     if name in marked:
         store.delete(_mark(name))
-
-
-def _log(error: Exception, run: str) -> None:
-    what = error.what if isinstance(error, MailrunError) else f"{type(error).__name__}: {error}"
-    log.warning("figures.not_counted", run=run, what=what, note="the report and the dashboard show earlier figures")
 
 
 def _key(run: str) -> str:
