@@ -5,6 +5,7 @@ a run is counted again only after ten times the time that counting took. Until t
 run, and the next command that processes events counts it.
 """
 
+import uuid
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from datetime import datetime, timedelta
@@ -78,6 +79,23 @@ def remove_figures(store: Store, run: str) -> None:
     store.delete(_key(run))
 
 
+def renew_figures(ledger: Ledger, store: Store, clock: Clock, run: str) -> Figures:
+    """Count the figures of a run, and write them.
+
+    Raises:
+        UsageError: there is no such run, or its files were pruned.
+        DataError: its files are missing or damaged.
+        MailrunError: ledger or store cannot be reached.
+    """
+    known = snapshots.find_run(ledger, run)
+    figures: Figures = _count(ledger, store, clock, run)
+    write_figures(store, figures)
+    now = snapshots.find_run(ledger, run)
+    if known is None or now is None or now.pruned_at is not None or now.manifest_digest != known.manifest_digest:
+        remove_figures(store, run)  # a person was erased meanwhile, or the run was pruned
+    return figures
+
+
 def refresh_figures(
     ledger: Ledger, store: Store, clock: Clock, runs: Iterable[str], *, is_forced: bool = False
 ) -> list[str]:
@@ -125,20 +143,27 @@ def _refresh(  # noqa: PLR0913 - as refresh_figures
         is_late = clock.monotonic() - began > LONGEST.total_seconds()
         with _logging(name):
             run = snapshots.find_run(ledger, name)
+            mark = store.read(_mark(name)) if name in marked else None
             if run is None or not _has_files(run, store):
-                _unmark(store, name, marked)
+                _unmark(store, name, mark)
             elif is_forced or not (is_late or _rests(store, name, clock.now())):
-                _unmark(store, name, marked)  # before: an event that arrives meanwhile marks it again
-                _refresh_run(ledger, store, clock, run)
+                renew_figures(ledger, store, clock, name)
+                _unmark(store, name, mark)
                 yield name
-            elif name not in marked:
-                store.write(_mark(name), b"")
+            else:
+                mark_figures(store, name)
+
+
+def _unmark(store: Store, name: str, mark: bytes | None) -> None:
+    """Remove a mark, unless another command has marked the run again meanwhile."""
+    if mark is not None and store.read(_mark(name)) == mark:
+        store.delete(_mark(name))
 
 
 def mark_figures(store: Store, run: str) -> None:
     """Mark a run: the next command that processes events counts it; never fails."""
     with _logging(run):
-        store.write(_mark(run), b"")
+        store.write(_mark(run), uuid.uuid4().hex.encode())
 
 
 def _find_opted_out(ledger: Ledger, store: Store, now: datetime) -> list[str]:
@@ -157,18 +182,6 @@ def _rests(store: Store, name: str, now: datetime) -> bool:
     known = read_figures(store, name)
     took = timedelta() if known is None else timedelta(seconds=known.took_seconds)
     return known is not None and took > SHORT and known.made_at <= now < known.made_at + took * REST
-
-
-def _refresh_run(ledger: Ledger, store: Store, clock: Clock, run: Run) -> None:
-    write_figures(store, _count(ledger, store, clock, run.name))
-    now = snapshots.find_run(ledger, run.name)
-    if now is None or now.pruned_at is not None or now.manifest_digest != run.manifest_digest:
-        remove_figures(store, run.name)  # a person was erased meanwhile, or the run was pruned
-
-
-def _unmark(store: Store, name: str, marked: set[str]) -> None:
-    if name in marked:
-        store.delete(_mark(name))
 
 
 def _key(run: str) -> str:

@@ -123,6 +123,8 @@ def _forget_in_run(frozen: FrozenRun, key: str, ledger: Ledger) -> int:
         _erase_from_outcomes(frozen, ordinal, rows, ledger)
     if files:
         _switch(frozen, files, ledger)
+        remove_figures(frozen.store, frozen.run.name)  # those that another command has written meanwhile
+        remove_report(frozen.store, frozen.run.name)
         remove_indexes(frozen.store, frozen.run.name)
     for name in frozen.store.list_names(frozen.key("plan")) - _named(frozen, files):
         frozen.store.delete(frozen.key("plan", name))

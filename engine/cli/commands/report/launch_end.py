@@ -6,7 +6,7 @@ from engine.ledger.schema import RunState
 from engine.logs import get_logger
 from engine.on_demand import OnDemand
 from engine.report.accounts import Accounts
-from engine.report.figures.figures_file import read_figures, refresh_figures
+from engine.report.figures.figures_file import mark_figures, read_figures, refresh_figures
 from engine.run.send.work import Launched
 from engine.workspace import Workspace
 
@@ -28,6 +28,8 @@ def write_at_end(workspace: Workspace, launched: Launched) -> str | None:
         The report's place, for people; None where another worker still sends, or the report could not be written.
     """
     accounts = launched.accounts
+    if launched.sent_now:
+        mark_figures(workspace.store, accounts.run)  # so that they are counted later if they are not now
     patience = PATIENCE.get(RunState(accounts.state))
     if not (workspace.settings.report_at_end and launched.sent_now) or patience is None or accounts.workers:
         return None

@@ -9,8 +9,7 @@ from engine.cli.console import print_json, print_lines, show_page
 from engine.cli.opening import open_chosen
 from engine.errors import ExitCode, UsageError
 from engine.progress import step
-from engine.report.figures.counting import count_figures
-from engine.report.figures.figures_file import write_figures
+from engine.report.figures.figures_file import renew_figures
 from engine.report.run_report.answer import make_answer
 from engine.report.run_report.report_file import save_report, write_report
 
@@ -27,8 +26,7 @@ def report(run: str, common: Common, *, out: Path | None, open_it: bool) -> int:
                 remedy="write it to a file as well: --out report.html --open",
             )
         with step("counting the figures"):
-            figures = count_figures(workspace.ledger, store, workspace.clock, run)
-        write_figures(store, figures)
+            figures = renew_figures(workspace.ledger, store, workspace.clock, run)
         place = write_report(store, figures) if out is None else save_report(out, figures)
     if common.json:
         print_json({"report": place} | to_builtins(figures))

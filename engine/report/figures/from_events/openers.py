@@ -4,13 +4,12 @@ from collections import Counter
 
 import polars as pl
 
+from engine.feedback.events.agents import MACHINES
 from engine.feedback.events.records import EventKind
 from engine.report.figures.document import Opens
 from engine.report.figures.from_events.run_events import StoredEvents
 
-# The agents that open or click only because a person does.
-_OF_PEOPLE = ("Gmail image proxy", "Yahoo image proxy")
-IS_PERSON = pl.col("agent").is_null() | pl.col("agent").is_in(_OF_PEOPLE)
+IS_PERSON = pl.col("agent").is_null() | ~pl.col("agent").is_in(sorted(MACHINES))
 """Whether a person is behind an event; an event of an earlier version does not say, and counts as a person's."""
 
 

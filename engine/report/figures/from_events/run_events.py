@@ -16,15 +16,13 @@ from engine.ledger.event_flags import Flag
 from engine.store.port import Store
 
 EVENTS_AT_ONCE = 2_000_000
-LATER = {"agent": pl.String, "position": pl.UInt32}
-"""Columns that events of earlier versions do not have."""
 
 
 class StoredEvents(Struct, frozen=True):
     """The events of one run.
 
     Attributes:
-        frame: EVENT_SCHEMA and LATER; copies of an event have the same `id`.
+        frame: EVENT_SCHEMA; copies of an event have the same `id`.
         counts: kind and subtype -> events, with copies.
         at_once: events in memory, about.
     """
@@ -40,16 +38,17 @@ class StoredEvents(Struct, frozen=True):
     def read_parts(self, kind: str, columns: Collection[str]) -> Iterator[pl.DataFrame]:
         """Read the events of a kind, each `id` once, in the order of time: `id`, `row`, `at` and columns.
 
-        Of several copies, one whose later columns are known is kept: a copy may be of an earlier version.
+        Of several copies, one whose agent is not known is kept: the ledger has counted it as a person's.
         """
         total = self.count_kind(kind)
         parts = math.ceil(total / self.at_once)
         wanted = list(dict.fromkeys(["id", "row", "at", *columns]))
-        known = [name for name in LATER if name in wanted]
         mine = self.frame.filter(pl.col("kind") == kind).select(wanted)
         for part in range(parts):
             events = mine.filter(pl.col("row") % parts == part).collect(engine="streaming")
-            kept = events.sort("id", *known, "at", nulls_last=True).unique("id", keep="first", maintain_order=True)
+            order = [name for name in ("agent", "position") if name in wanted]
+            kept = events.sort("id", *order, "at", nulls_last=[name == "position" for name in ("id", *order, "at")])
+            kept = kept.unique("id", keep="first", maintain_order=True)
             yield kept.sort("at", "id")
 
     def find_subtypes(self, kind: str, flag: Flag) -> list[str]:
@@ -67,19 +66,8 @@ def read_run_events(store: Store, run: str, since: datetime, *, at_once: int = E
         at_once: events in memory, about.
     """
     days = [scan_day(store, day) for day in list_days(store) if day >= since.date()]
-    frames = [_complete(day) for day in days]
-    mine = pl.concat([pl.LazyFrame(schema={**EVENT_SCHEMA, **LATER}).select(_COLUMNS), *frames]).filter(
+    mine = pl.concat([pl.LazyFrame(schema=EVENT_SCHEMA), *days]).filter(
         pl.col("run") == run, pl.col("match") != DAMAGED
     )
     found = mine.group_by("kind", "subtype").len().collect(engine="streaming")
     return StoredEvents(mine, {(kind, subtype): count for kind, subtype, count in found.iter_rows()}, at_once)
-
-
-_COLUMNS = tuple(dict.fromkeys([*EVENT_SCHEMA, *LATER]))
-
-
-def _complete(day: pl.LazyFrame) -> pl.LazyFrame:
-    known = day.collect_schema().names()
-    missing = [pl.lit(None, dtype=dtype).alias(name) for name, dtype in LATER.items() if name not in known]
-    later = [pl.col(name).cast(dtype) for name, dtype in LATER.items() if name in known]
-    return day.with_columns(*missing, *later).select(_COLUMNS)
