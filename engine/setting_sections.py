@@ -11,6 +11,7 @@ _TOPIC = r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:(?:[A-Za-z0-9_-]{1,256}|\*)"
 
 
 _EMPTY = "an empty text"
+_Names = str | tuple[str, ...]  # separated by commas or white space, or a list
 
 
 def _divide_names(names: Any) -> Any:
@@ -40,7 +41,7 @@ class EventsSettings(BaseModel):
             )
         return queue
 
-    @field_validator("topics", mode="before")
+    @field_validator("topics", mode="before", json_schema_input_type=_Names)
     @classmethod
     def _divide(cls, topics: Any) -> Any:
         return _divide_names(topics)
@@ -83,7 +84,7 @@ class InboundSettings(BaseModel):
         ),
     )
 
-    @field_validator("buckets", "feedback_sources", mode="before")
+    @field_validator("buckets", "feedback_sources", mode="before", json_schema_input_type=_Names)
     @classmethod
     def _divide(cls, names: Any) -> Any:
         return _divide_names(names) or ()
@@ -142,7 +143,7 @@ class UnsubscribePageSettings(BaseModel):
         default="", description="Jinja2 template of the pages, relative to the workspace. Default: mailrun's own"
     )
 
-    @field_validator("topics", mode="before")
+    @field_validator("topics", mode="before", json_schema_input_type=str | dict[str, str])
     @classmethod
     def _read_json(cls, topics: Any) -> Any:
         if not isinstance(topics, str):
@@ -167,7 +168,9 @@ def _check_host_names(names: tuple[str, ...]) -> tuple[str, ...]:
     return names
 
 
-_HostNames = Annotated[tuple[str, ...], BeforeValidator(_divide_names), AfterValidator(_check_host_names)]
+_HostNames = Annotated[
+    tuple[str, ...], BeforeValidator(_divide_names, json_schema_input_type=_Names), AfterValidator(_check_host_names)
+]
 
 
 class SesSettings(BaseModel):
@@ -222,7 +225,7 @@ class SesSettings(BaseModel):
     inbound_bucket: str = Field(
         default="", description="bucket of received mail. Default: mailrun-inbound-ACCOUNT-REGION"
     )
-    own_addresses: Annotated[tuple[str, ...], BeforeValidator(_divide_names)] = Field(
+    own_addresses: Annotated[tuple[str, ...], BeforeValidator(_divide_names, json_schema_input_type=_Names)] = Field(
         default=(),
         description=(
             "ranges of IP addresses that you brought to SES (BYOIP), such as 198.51.100.0/24: mailrun ses pools marks"
@@ -246,7 +249,7 @@ class DnsSettings(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    nameservers: Annotated[tuple[str, ...], BeforeValidator(_divide_names)] = Field(
+    nameservers: Annotated[tuple[str, ...], BeforeValidator(_divide_names, json_schema_input_type=_Names)] = Field(
         default=(),
         description=(
             "name servers that sender checks and the audience's MX check ask, as IP or IP:PORT (IPv6: [IP]:PORT), "

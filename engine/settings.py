@@ -95,7 +95,7 @@ class Settings(BaseModel):
     def _strip(cls, place: Any) -> Any:
         return place.strip() if isinstance(place, str) else place  # a line's end, as secrets are mounted
 
-    @field_validator("unsubscribe_keys", mode="before")
+    @field_validator("unsubscribe_keys", mode="before", json_schema_input_type=str | tuple[str, ...])
     @classmethod
     def _divide(cls, keys: Any) -> Any:
         if not isinstance(keys, str):

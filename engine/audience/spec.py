@@ -133,7 +133,7 @@ def _for_columns(
 Places = Annotated[
     tuple[Annotated[str, Field(min_length=1)], ...],
     Strict(strict=False),
-    BeforeValidator(_as_tuple),
+    BeforeValidator(_as_tuple, json_schema_input_type=str | tuple[str, ...]),
     Field(min_length=1),
 ]
 # Strict models take no plain text for an enum, and TOML has nothing else.

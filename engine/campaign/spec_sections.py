@@ -164,7 +164,9 @@ class DeliverySpec(Section):
         default_factory=dict, description="SES message tags, name = value; at most 7 in addition to mailrun's own"
     )
     feedback_id: Annotated[
-        tuple[TagText, ...], Field(strict=False, max_length=len(FEEDBACK_TAGS)), BeforeValidator(as_list)
+        tuple[TagText, ...],
+        Field(strict=False, max_length=len(FEEDBACK_TAGS)),
+        BeforeValidator(as_list, json_schema_input_type=str | tuple[str, ...]),
     ] = Field(default=(), description="the first one or two parts of the Feedback-ID header")
 
     @property

@@ -18,15 +18,15 @@ def print_accounts(accounts: Accounts) -> None:
     print_lines(render_accounts(accounts))
 
 
-def print_runs(all_accounts: Sequence[Accounts]) -> None:
-    """Print a line for every run."""
+def list_runs(all_accounts: Sequence[Accounts]) -> Iterator[str]:
+    """Write a line for every run, and what to do about it below."""
     width = max(len(accounts.run) for accounts in all_accounts)
     for accounts in all_accounts:
         losses = format_outcomes({o: accounts.count(o) for o in LOSSES}, only_losses=True)
         sent = f"{accounts.count(Outcome.SENT):,} of {accounts.accepted:,} sent"
         parts = (f"{accounts.run:<{width}}", f"{accounts.state:<9}", sent, losses, accounts.reason)
-        print_lines("  ".join(part for part in parts if part))
-        print_lines(*(f"  {line}" for line in (*advise_on_workers(accounts), *advise_on_in_doubt(accounts))))
+        yield "  ".join(part for part in parts if part)
+        yield from (f"  {line}" for line in (*advise_on_workers(accounts), *advise_on_in_doubt(accounts)))
 
 
 def format_outcomes(outcomes: Mapping[Outcome, int], *, only_losses: bool) -> str:

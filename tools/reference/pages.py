@@ -5,18 +5,21 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from tools.reference.agent_rules import describe_agent_rules
-from tools.reference.campaign_schema import make_campaign_schema
 from tools.reference.campaign_toml import describe_campaign_toml
 from tools.reference.commands import describe_commands
 from tools.reference.domain_rules import describe_domain_rules
 from tools.reference.event_rules import describe_event_rules
+from tools.reference.json_schemas import make_campaign_schema, make_settings_schema
 from tools.reference.ledger_tables import describe_ledger
 from tools.reference.sender_rules import describe_sender_rules
 from tools.reference.ses_setup import describe_ses_setup
 from tools.reference.settings_keys import describe_settings
 
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference"
-SCHEMA = REFERENCE / "campaign.schema.json"
+SCHEMAS: Mapping[str, Callable[[], str]] = {
+    "campaign.schema.json": make_campaign_schema,
+    "mailrun.schema.json": make_settings_schema,
+}
 BLOCKS: Mapping[str, Callable[[], str]] = {
     "campaign.toml": describe_campaign_toml,
     "commands": describe_commands,
@@ -32,7 +35,7 @@ _BLOCK = re.compile(r"(<!-- generated: ([a-z. ]+) -->\n).*?(<!-- end generated -
 
 
 def update_pages() -> list[Path]:
-    """Write every page with a generated block, and the schema; returns the files that changed."""
+    """Write every page with a generated block, and the schemas; returns the files that changed."""
     changed = find_stale()
     for path, text in changed.items():
         path.write_text(text, encoding="utf-8")
@@ -42,7 +45,7 @@ def update_pages() -> list[Path]:
 def find_stale() -> dict[Path, str]:
     """Return the text that each stale file should have."""
     wanted = {page: fill_blocks(page.read_text(encoding="utf-8")) for page in sorted(REFERENCE.glob("*.md"))}
-    wanted[SCHEMA] = make_campaign_schema()
+    wanted |= {REFERENCE / name: make() for name, make in SCHEMAS.items()}
     return {path: text for path, text in wanted.items() if not path.exists() or path.read_text("utf-8") != text}
 
 

@@ -13,13 +13,20 @@ from engine import __version__
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
 from engine.cli.opening import open_chosen, read_settings
+from engine.clock import SystemClock
 from engine.errors import ExitCode, MailrunError
 from engine.ledger.migrate import HEAD
 from engine.masking import mask_url
+from engine.on_demand import OnDemand
 from engine.settings import Settings
 from engine.system.process_limits import FILES_WANTED, raise_file_limit
 from engine.system.temporary import make_temporary_folder
 from engine.workspace import Workspace, list_other_writers
+
+_SKEW_SECONDS_NOTED = 10.0
+SKEW_SECONDS_MAXIMUM = 300.0  # SES refuses a signature that is 5 minutes older or newer (Signature Version 4)
+_read_access = OnDemand("engine.account.health:read_access")  # botocore is slow to import
+_PARTS_OF_SES = frozenset({"SES", "clock"})
 
 
 class Health(StrEnum):
@@ -58,14 +65,15 @@ class Finding(Struct, frozen=True):
 
 @with_common
 def doctor(common: Common) -> None:
-    """Check every part; print the results; exit with 78 if one prevents a launch."""
+    """Check every part; print the results; exit with 78 if one prevents a launch, with 69 if SES alone does."""
     findings = list(_find_all(common))
     if common.json:
         print_json({"findings": [finding.to_json() for finding in findings]})
     else:
         print_lines(*(line for finding in findings for line in finding.to_lines()))
-    if any(finding.health is Health.ERROR for finding in findings):
-        sys.exit(ExitCode.CONFIGURATION)
+    wrong = {finding.part for finding in findings if finding.health is Health.ERROR}
+    if wrong:
+        sys.exit(ExitCode.UNAVAILABLE if wrong <= _PARTS_OF_SES else ExitCode.CONFIGURATION)
 
 
 def _find_all(common: Common) -> Iterator[Finding]:
@@ -85,6 +93,7 @@ def _find_all(common: Common) -> Iterator[Finding]:
             yield Finding("ledger", Health.OK, mask_url(settings.ledger_url))
             yield _find("unsubscribe keys", lambda: _check_keys(workspace))
     yield from _list_writers(settings)
+    yield from _check_ses()
 
 
 def _find(part: str, look: Callable[[], str]) -> Finding:
@@ -119,3 +128,35 @@ def _list_writers(settings: Settings) -> Iterator[Finding]:
         yield Finding("other writers", Health.WARNING, text, remedy)
     if not notes:
         yield Finding("other writers", Health.OK, "no other user can write the store, the ledger or mailrun.toml")
+
+
+def _check_ses() -> Iterator[Finding]:
+    """Check how SES is reached. Without credentials that is a warning: --sandbox and SMTP need none."""
+    try:
+        access = _read_access(SystemClock())
+    except MailrunError as error:
+        yield Finding("SES", Health.WARNING, f"{error.what}; a launch needs --sandbox, or SMTP", error.remedy)
+        return
+    yield Finding("region", Health.OK, f"{access.region}, {access.endpoint}")
+    if not access.credentials:
+        remedy = "set AWS_PROFILE, or AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY, or give the machine a role"
+        yield Finding("credentials", Health.WARNING, "none: a launch needs --sandbox, or SMTP", remedy)
+        return
+    yield Finding("credentials", Health.OK, f"{access.key_id}…, from {access.credentials}")
+    if access.problem:
+        yield Finding("SES", Health.ERROR, access.problem, access.remedy)
+    else:
+        yield Finding("SES", Health.OK, "GetAccount is permitted; mailrun check checks the account and the sender")
+    if access.skew_seconds is not None:
+        yield judge_clock(access.skew_seconds)
+
+
+def judge_clock(skew_seconds: float) -> Finding:
+    """Judge this machine's clock by SES's, which it tells in whole seconds."""
+    size = abs(skew_seconds)
+    if size <= _SKEW_SECONDS_NOTED:
+        return Finding("clock", Health.OK, f"within {_SKEW_SECONDS_NOTED:.0f} s of SES's clock")
+    health = Health.ERROR if size >= SKEW_SECONDS_MAXIMUM else Health.WARNING
+    text = f"{size:,.0f} s {'ahead of' if skew_seconds > 0 else 'behind'} SES's clock"
+    limit = f"SES refuses calls from {SKEW_SECONDS_MAXIMUM:.0f} s on"
+    return Finding("clock", health, f"{text}; {limit}", "synchronise the clock, for instance with chrony")

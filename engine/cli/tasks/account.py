@@ -107,9 +107,10 @@ doctor = declare(
     """Check this machine and the workspace.
 
     Checks versions, the store, the ledger, temporary files, the keys of unsubscribe links, other users' write access,
-    and the limit of open files. Nothing is sent, and SES is not called: `mailrun check` checks the account.
+    the limit of open files; and AWS's region, endpoint and credentials, whether SES permits GetAccount, and this
+    machine's clock by SES's. Nothing is sent: `mailrun check` checks a campaign, its sender and the account.
 
-    Exits with 78 if something prevents a launch.
+    Exits with 78 if something prevents a launch, and with 69 if only SES does.
     """,
     examples=["mailrun doctor", "mailrun doctor --store s3://acme-mail/mailrun --ledger postgresql://db/mailrun"],
 )

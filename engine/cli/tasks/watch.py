@@ -11,7 +11,8 @@ status = declare(
     """Show the state of one run or of all runs.
 
     For RUN (CAMPAIGN/KEY): its accounts, its workers, the figures of the guard, and the decisions that were made.
-    Without RUN: one line for each run.
+    Without RUN: one line for each run. With --watch, again every two seconds, until no run is sending; stop it with
+    Ctrl-C, which changes nothing.
     """,
     make_run_argument(required=False),
     click.Option(
@@ -19,7 +20,8 @@ status = declare(
         is_flag=True,
         help="With RUN: count deliveries, bounces and complaints by the IP address that sent them. Reads all events.",
     ),
-    examples=["mailrun status", "mailrun status welcome/2026-12-01"],
+    click.Option(["--watch"], is_flag=True, help="Show it again every two seconds, until no run is sending."),
+    examples=["mailrun status", "mailrun status welcome/2026-12-01", "mailrun status welcome/2026-12-01 --watch"],
 )
 
 report = declare(

@@ -4,7 +4,10 @@ import os
 from pathlib import Path
 from typing import Any
 
+import pytest
 from support.world import World
+
+from engine.cli.commands.doctor import judge_clock
 
 
 def by_part(told: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -58,3 +61,44 @@ def test_other_writers_are_a_warning_with_the_command_that_puts_it_right(world: 
     assert told.code == 0
     warned = by_part(told.json)["other writers"]
     assert (warned["health"], "chmod o-w" in warned["remedy"]) == ("warning", True)
+
+
+def test_doctor_shows_how_ses_is_reached(world: World) -> None:
+    told = world.run("doctor", "--json")
+    parts = by_part(told.json)
+    assert (told.code, parts["SES"]["health"], parts["clock"]["health"]) == (0, "ok", "ok")
+    assert parts["region"]["text"] == f"{world.server.region}, {world.server.url}"
+    assert parts["credentials"]["text"] == f"{world.server.access_key_id[:4]}…, from env"
+    assert world.server.secret_access_key not in told.stdout + told.stderr
+
+
+def test_missing_credentials_are_a_warning_because_the_sandbox_needs_none(world: World) -> None:
+    told = world.run("doctor", "--json", AWS_ACCESS_KEY_ID=None, AWS_SECRET_ACCESS_KEY=None)
+    assert (told.code, by_part(told.json)["credentials"]["health"]) == (0, "warning")
+    told = world.run("doctor", "--json", AWS_DEFAULT_REGION=None)
+    assert (told.code, by_part(told.json)["SES"]["health"]) == (0, "warning")
+
+
+def test_ses_that_refuses_or_does_not_answer_exits_with_69(world: World) -> None:
+    refused = world.run("doctor", "--json", AWS_SECRET_ACCESS_KEY="wrong")
+    assert (refused.code, by_part(refused.json)["SES"]["health"]) == (69, "error")
+    assert by_part(refused.json)["clock"]["health"] == "ok"  # a refusal tells the time, too
+    away = world.run("doctor", "--json", AWS_ENDPOINT_URL_SESV2="http://127.0.0.1:9")
+    assert (away.code, "does not answer" in by_part(away.json)["SES"]["text"]) == (69, True)
+    assert "clock" not in by_part(away.json)
+
+
+@pytest.mark.parametrize(
+    ("skew", "health", "words"),
+    [
+        (0.0, "ok", "within 10 s"),
+        (-10.0, "ok", "within 10 s"),
+        (11.0, "warning", "11 s ahead of SES's clock"),
+        (-299.0, "warning", "299 s behind"),
+        (300.0, "error", "SES refuses calls from 300 s on"),
+        (-4000.0, "error", "4,000 s behind"),
+    ],
+)
+def test_clock_is_judged_by_the_limit_of_signatures(skew: float, health: str, words: str) -> None:
+    found = judge_clock(skew)
+    assert (found.health, words in found.text) == (health, True)

@@ -17,6 +17,7 @@ from engine.progress import step
 from engine.report.accounts import Accounts
 from engine.report.outgoing_addresses import OutgoingAddress, describe_outgoing
 from engine.report.run_accounts import require_accounts, require_run
+from engine.report.tables import render_accounts
 from engine.run.facts import read_canary_spec, read_facts, read_guard_spec
 from engine.run.guard.canary import describe_canary
 from engine.run.guard.evidence import judge_now
@@ -82,8 +83,18 @@ def print_run(workspace: Workspace, name: str, *, as_json: bool, with_outgoing: 
     if as_json:
         print_json(found.to_json())
     else:
-        run_output.print_accounts(found.accounts)
-        print_lines(*found.to_lines())
+        print_lines(*_list_lines(found))
+
+
+def list_run(workspace: Workspace, name: str) -> tuple[Accounts, list[str]]:
+    """Read a run; return its accounts, and what `status RUN` prints."""
+    found = _read_run(workspace, name, with_outgoing=False)
+    return found.accounts, list(_list_lines(found))
+
+
+def _list_lines(found: _RunStatus) -> Iterator[str]:
+    yield render_accounts(found.accounts)
+    yield from found.to_lines()
 
 
 def _read_run(workspace: Workspace, name: str, *, with_outgoing: bool) -> _RunStatus:
