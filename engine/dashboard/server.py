@@ -4,7 +4,8 @@ import asyncio
 import errno
 import signal
 import time
-from collections.abc import Callable
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
 from functools import partial
 
 from aiohttp import web
@@ -61,17 +62,28 @@ def serve_dashboard(workspace: Workspace, listening: Listening, announce: Callab
 
 
 async def _serve(workspace: Workspace, listening: Listening, announce: Callable[[str], None]) -> None:
-    stopped, threads = asyncio.Event(), ReadThreads()
+    stopped = asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         asyncio.get_running_loop().add_signal_handler(number, stopped.set)
+    async with run_dashboard(workspace, listening) as url:
+        announce(url)
+        await stopped.wait()
+
+
+@asynccontextmanager
+async def run_dashboard(workspace: Workspace, listening: Listening) -> AsyncIterator[str]:
+    """Serve the dashboard while the context is open; yields its URL. Open live pages end with it.
+
+    Raises:
+        ConfigurationError: it cannot listen there.
+    """
+    threads = ReadThreads()
     application = make_application(workspace, listening, threads)
     guard = RequestGuard(listening.host, allowed_hosts=listening.allow_hosts)
-    server = make_server(application.handle, guard, bounds=_BOUNDS)
-    runner = web.ServerRunner(server, shutdown_timeout=_DRAIN_SECONDS)
+    runner = web.ServerRunner(make_server(application.handle, guard, bounds=_BOUNDS), shutdown_timeout=_DRAIN_SECONDS)
     await runner.setup()
     try:
-        announce(await _listen(runner, listening))
-        await stopped.wait()
+        yield await _listen(runner, listening)
     finally:
         application.live.close()
         await stop_serving(runner)

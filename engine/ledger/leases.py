@@ -316,13 +316,13 @@ def count_free(tx: Connection, run: str) -> int:
 def list_leases(tx: Connection, run: str) -> list[LeaseState]:
     """Read a run's leases, by ordinal."""
     rows = tx.execute(select(lease_table).where(lease_table.c.run == run).order_by(lease_table.c.ordinal))
-    return [_to_state(row) for row in rows]
+    return [to_lease_state(row) for row in rows]
 
 
 def find_lease(tx: Connection, run: str, ordinal: int) -> LeaseState:
     """Read one lease of a run."""
     row = tx.execute(select(lease_table).where(lease_table.c.run == run, lease_table.c.ordinal == ordinal)).one()
-    return _to_state(row)
+    return to_lease_state(row)
 
 
 def list_open_leases(tx: Connection, of: Collection[str] | None = None) -> dict[str, list[LeaseState]]:
@@ -332,11 +332,12 @@ def list_open_leases(tx: Connection, of: Collection[str] | None = None) -> dict[
         begun = begun.where(lease_table.c.run.in_(of))
     found: dict[str, list[LeaseState]] = {}
     for row in tx.execute(begun.order_by(lease_table.c.run, lease_table.c.ordinal)):
-        found.setdefault(row.run, []).append(_to_state(row))
+        found.setdefault(row.run, []).append(to_lease_state(row))
     return found
 
 
-def _to_state(row: Row[Any]) -> LeaseState:
+def to_lease_state(row: Row[Any]) -> LeaseState:
+    """Make the state of a lease from its row."""
     settlement = None
     if row.settled_at is not None:
         counts = {outcome: getattr(row, column) for outcome, column in _COUNTS.items()}

@@ -22,13 +22,15 @@ from engine.workspace import Workspace
 
 _MOST_DECISIONS = 20
 _MOST_STEPS = 300
-LIVE_SERIES = (
+LIVE_SERIES: Sequence[Mapping[str, Any]] = (
     {"key": "rate", "label": "Recipients a second", "tone": "fill", "filled": True},
     {"key": "limit", "label": "Limit", "tone": "mute", "dashed": True},
 )
 PACE_SERIES = LIVE_SERIES
-LATENCY_SERIES = ({"key": "latency", "label": "Latency in ms", "tone": "warn"},)
-THROTTLE_SERIES = ({"key": "throttled", "label": "Throttle replies", "tone": "bad", "filled": True},)
+LATENCY_SERIES: Sequence[Mapping[str, Any]] = ({"key": "latency", "label": "Latency in ms", "tone": "warn"},)
+THROTTLE_SERIES: Sequence[Mapping[str, Any]] = (
+    {"key": "throttled", "label": "Throttle replies", "tone": "bad", "filled": True},
+)
 
 
 class RunDetails(Struct, frozen=True, kw_only=True):
@@ -98,13 +100,18 @@ def make_one_run(figures: LiveFigures, details: RunDetails, row: RunRow) -> Temp
         "pace": make_points(details.pace),
         "steps": details.pace,
         "live_series": LIVE_SERIES,
-        "charts": (
-            ("Rate against the limit", PACE_SERIES),
-            ("Latency of a call", LATENCY_SERIES),
-            ("Throttle replies", THROTTLE_SERIES),
-        ),
+        "charts": choose_charts(details.pace),
     }
     return TemplatePage(template="one_run.html", title=accounts.run, values=values)
+
+
+def choose_charts(steps: Sequence[PaceStep]) -> list[tuple[str, Sequence[Mapping[str, Any]]]]:
+    """Choose the charts of the time line, each with its series: throttles only where there were any."""
+    charts: list[tuple[str, Sequence[Mapping[str, Any]]]] = [
+        ("Rate against the limit", PACE_SERIES),
+        ("Latency of a call", LATENCY_SERIES),
+    ]
+    return [*charts, ("Throttle replies", THROTTLE_SERIES)] if any(step.throttled for step in steps) else charts
 
 
 def make_points(steps: Sequence[PaceStep]) -> list[dict[str, float]]:

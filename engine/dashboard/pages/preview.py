@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from engine.dashboard.answers import (
+    FRAMED_POLICY,
     FRAMING_POLICY,
     DocumentPage,
     PageAnswer,
@@ -16,12 +17,6 @@ from engine.run.prepare.preview import GALLERY
 from engine.workspace import Workspace
 
 _SHELF = "previews"
-# The gallery has a policy of its own in its head, with the digest of its script; both apply. In the sandbox it has no
-# origin: it can read no page of the dashboard and send it nothing.
-_GALLERY_POLICY = (
-    "sandbox allow-scripts; default-src 'none'; script-src 'unsafe-inline'; style-src 'unsafe-inline'; img-src data:; "
-    "base-uri 'none'; form-action 'none'; frame-ancestors 'self'"
-)
 
 
 def read_preview(workspace: Workspace, request: PageQuery) -> TemplatePage:
@@ -42,7 +37,7 @@ def read_gallery(workspace: Workspace, request: PageQuery) -> PageAnswer:
     gallery = _find_gallery(workspace, run.name)
     if not gallery.is_file():
         return make_missing_page("There is no preview of this campaign.")
-    return DocumentPage(body=gallery.read_bytes(), policy=_GALLERY_POLICY, frames="SAMEORIGIN")
+    return DocumentPage(body=gallery.read_bytes(), policy=FRAMED_POLICY, frames="SAMEORIGIN")
 
 
 def _find_gallery(workspace: Workspace, run: str) -> Path:

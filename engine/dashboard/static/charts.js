@@ -18,6 +18,8 @@ window.mailrunCharts = (() => {
     };
   }
 
+  const clock = (at, step) => new Date(at * 1000).toLocaleTimeString("en-GB", step < 60 ? {} : { hour: "2-digit", minute: "2-digit" });
+
   function draw(element, series, points) {
     const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
     const options = {
@@ -25,8 +27,8 @@ window.mailrunCharts = (() => {
       height: 180,
       cursor: { drag: { x: false, y: false } },
       scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(high || 0, 1) * 1.08] } },
-      axes: [{ ...axis }, { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString("en")) }],
-      series: [{ label: "Time", value: (_, at) => (at == null ? "–" : new Date(at * 1000).toLocaleTimeString()) }, ...series.map(describe)],
+      axes: [{ ...axis, space: 76, values: (_, ticks, __, ___, step) => ticks.map((at) => clock(at, step)) }, { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString("en")) }],
+      series: [{ label: "Time", value: (_, at) => (at == null ? "–" : clock(at, 1)) }, ...series.map(describe)],
     };
     const data = [points.map((point) => point.at), ...series.map((one) => points.map((point) => point[one.key] ?? null))];
     return new uPlot(options, data, element);
