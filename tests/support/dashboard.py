@@ -17,6 +17,7 @@ from engine.dashboard.server import Listening, run_dashboard
 from engine.ledger import workers
 from engine.ledger.figures.pace import PaceSample, add_sample
 from engine.ledger.journal import Outcome, Result
+from engine.report.figures.figures_file import refresh_figures
 from engine.run import control
 from engine.store.files import write_file
 from engine.workspace import Workspace
@@ -37,6 +38,8 @@ PAGES: tuple[tuple[str, str, str], ...] = (
     ("a paused run", f"/runs/{PAUSED}", PAUSED),
     ("errors", f"/runs/{FINISHED}/errors", FINISHED),
     ("no errors", f"/runs/{PAUSED}/errors", PAUSED),
+    ("report", f"/runs/{FINISHED}/report", FINISHED),
+    ("no report", f"/runs/{PAUSED}/report", PAUSED),
     ("preview", f"/runs/{FINISHED}/preview", FINISHED),
     ("no preview", f"/runs/{SENDING}/preview", SENDING),
     ("pause", f"/runs/{SENDING}/pause", SENDING),
@@ -60,6 +63,7 @@ def fill_workspace(workspace: Workspace) -> None:
     control.pause(workspace.ledger, PAUSED, reason=HOSTILE, clock=workspace.clock)
     add_events(workspace, [make_event_of_row("Delivery", FINISHED, row, f"person{row}@x.example") for row in (0, 1)])
     _add_pace(workspace, FINISHED, SENDING)
+    assert refresh_figures(workspace.ledger, workspace.store, workspace.clock, [FINISHED], is_forced=True) == [FINISHED]
     keep_alive(workspace, SENDING)
     gallery = workspace.store.local_folder / "previews" / FINISHED.partition("/")[0] / "gallery.html"
     gallery.parent.mkdir(parents=True)
@@ -96,7 +100,7 @@ def open_dashboard(workspace: Workspace, **listening: Any) -> Iterator[str]:
     found: list[str] = []
 
     async def serve() -> None:
-        given = {"host": "127.0.0.1", "port": 0} | listening
+        given: dict[str, Any] = {"host": "127.0.0.1", "port": 0} | listening
         async with run_dashboard(workspace, Listening(**given)) as url:
             found.append(url)
             ready.set()

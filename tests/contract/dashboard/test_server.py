@@ -28,7 +28,10 @@ from engine.ledger.snapshots import find_run
 from engine.workspace import Workspace
 
 ASSETS = [(name, path, "") for name, path in Assets().paths.items()]
-DOCUMENTS = [("gallery", f"/runs/{FINISHED}/preview/gallery", "Preview")]
+DOCUMENTS = [
+    ("gallery", f"/runs/{FINISHED}/preview/gallery", "Preview"),
+    ("document", f"/runs/{FINISHED}/report/document", FINISHED),
+]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +77,7 @@ def test_every_answer_has_the_headers_that_keep_it_safe(url: str, name: str, pat
     assert reply.headers["x-content-type-options"] == "nosniff"
     assert reply.headers["referrer-policy"] == "no-referrer"
     assert reply.headers["cross-origin-resource-policy"] == "same-origin"
-    assert reply.headers["x-frame-options"] == ("SAMEORIGIN" if name in dict.fromkeys(("gallery",)) else "DENY")
+    assert reply.headers["x-frame-options"] == ("SAMEORIGIN" if name in ("gallery", "document") else "DENY")
     kept = "public, max-age=31536000, immutable" if path.startswith("/static/") else "no-store"
     assert reply.headers["cache-control"] == kept
 
@@ -179,11 +182,11 @@ def test_a_cookie_is_for_https_only_where_a_proxy_is_trusted(workspace: Workspac
 
 
 def test_a_script_uses_the_token_as_bearer(guarded: str, workspace: Workspace) -> None:
-    authorized = {"Authorization": f"Bearer {TOKEN}"}
-    assert ask(guarded, "/", **authorized).status == 200
+    bearer = f"Bearer {TOKEN}"
+    assert ask(guarded, "/", Authorization=bearer).status == 200
     assert ask(guarded, "/", Authorization=f"Bearer {TOKEN}x").status == 401
     assert ask(guarded, "/", Authorization=f"Basic {TOKEN}").status == 401
-    reply = ask(guarded, f"/runs/{PAUSED}/pause", "POST", {"reason": "a script"}, **authorized)
+    reply = ask(guarded, f"/runs/{PAUSED}/pause", "POST", {"reason": "a script"}, Authorization=bearer)
     assert reply.status == 303
     run = find_run(workspace.ledger, PAUSED)
     assert run is not None
