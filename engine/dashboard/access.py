@@ -86,6 +86,11 @@ class TokenCheck:
         """Whether a client needs a token."""
         return bool(self._token)
 
+    @property
+    def clients(self) -> int:
+        """Number of clients with wrong tokens that are remembered."""
+        return len(self._wrong)
+
     def find_wait(self, client: str) -> float:
         """Return for how many seconds a client has to wait before its next attempt; 0 if it may try."""
         wrong, at = self._wrong.get(client, (0.0, 0.0))

@@ -182,11 +182,11 @@ class Application(Struct, frozen=True, kw_only=True):
         if not self.token.is_needed:
             return self._respond(request, OtherPage("/"), None)
         if request.method in _READING:
-            return self._respond(request, _make_login(_own_path(request.query.get("next", ""))), None)
+            return self._respond(request, _make_login(own_path(request.query.get("next", ""))), None)
         if request.method != "POST":
             return self._respond(request, describe_problem(405), None, allow="GET, HEAD, POST")
         form, client = await _read_form(request), request.remote or ""
-        following = _own_path(form.get("next", ""))
+        following = own_path(form.get("next", ""))
         if wait := self.token.find_wait(client):
             problem = f"Too many wrong tokens. Try again in {wait:.0f} seconds."
             response = self._respond(request, _make_login(following, problem, status=429), None)
@@ -223,10 +223,10 @@ def _make_login(following: str, problem: str = "", *, status: int = 200) -> Temp
     return TemplatePage(template="login.html", title="Log in", values=values, status=status)
 
 
-def _own_path(path: str) -> str:
+def own_path(path: str) -> str:
     """Return a path of this server; the first page for anything that may lead elsewhere.
 
-    >>> [_own_path(path) for path in ("/runs/a/b?x=1", "//evil.example", "https://evil.example")]
+    >>> [own_path(path) for path in ("/runs/a/b?x=1", "//evil.example", "https://evil.example")]
     ['/runs/a/b?x=1', '/', '/']
     """
     is_own = path.startswith("/") and not path.startswith(("//", "/\\")) and path.isprintable()

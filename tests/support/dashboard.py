@@ -37,6 +37,7 @@ PAGES: tuple[tuple[str, str, str], ...] = (
     ("a run that sends", f"/runs/{SENDING}", SENDING),
     ("a paused run", f"/runs/{PAUSED}", PAUSED),
     ("errors", f"/runs/{FINISHED}/errors", FINISHED),
+    ("errors of a run that sends", f"/runs/{SENDING}/errors", SENDING),
     ("no errors", f"/runs/{PAUSED}/errors", PAUSED),
     ("report", f"/runs/{FINISHED}/report", FINISHED),
     ("no report", f"/runs/{PAUSED}/report", PAUSED),
@@ -58,7 +59,7 @@ def fill_workspace(workspace: Workspace) -> None:
     failed = Result(0, Outcome.FAILED, None, "ServiceUnavailable: try again later", 0, 5)
     lost = {REFUSED_ADDRESS: refused, "person5@x.example": failed}
     add_run(workspace, FINISHED, outcomes=lost)
-    add_run(workspace, SENDING, settled=False, at=SENT_AT + timedelta(days=1))
+    add_run(workspace, SENDING, settled=False, outcomes=lost, at=SENT_AT + timedelta(days=1))
     add_run(workspace, PAUSED, settled=False, at=SENT_AT + timedelta(days=2))
     control.pause(workspace.ledger, PAUSED, reason=HOSTILE, clock=workspace.clock)
     add_events(workspace, [make_event_of_row("Delivery", FINISHED, row, f"person{row}@x.example") for row in (0, 1)])

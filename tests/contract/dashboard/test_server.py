@@ -226,4 +226,8 @@ def test_errors_are_grouped_with_masked_examples(url: str) -> None:
     page = ask(url, f"/runs/{FINISHED}/errors").text
     assert "MessageRejected" in page
     assert "ServiceUnavailable: try again later" in page
-    assert "p***@x.example, row" in page
+    assert "p***@x.example, welcome-2026-11-24.csv line" in page
+    sending = ask(url, f"/runs/{SENDING}/errors").text
+    assert "the newest 2 of 2 recipients" in sending
+    assert "ServiceUnavailable: try again later" in sending
+    assert "row " in sending
