@@ -13,11 +13,10 @@ import css_inline
 from jinja2 import TemplateSyntaxError
 from msgspec import Struct
 
+from engine.campaign.content.element_edits import COMMENT, ELEMENT, TokenOrigins, apply_edits, hide_comments
 from engine.campaign.content.media_rules import is_for_screens
 from engine.campaign.content.template_tokens import TemplateToken, mask
 
-_COMMENT = re.compile(r"<!--.*?-->", re.DOTALL)
-_ELEMENT = re.compile(r"""<([A-Za-z][\w:-]*)((?:"[^"]*"|'[^']*'|[^>"'])*)>""")
 _STYLE = re.compile(r"""\sstyle\s*=\s*(?:"([^"]*)"|'([^']*)')""", re.IGNORECASE)
 _SHEET = re.compile(r"<style\b[^>]*>(.*?)</style\s*>", re.IGNORECASE | re.DOTALL)
 _SHEET_TAG = re.compile(r"<style\b([^>]*)>", re.IGNORECASE)
@@ -58,7 +57,7 @@ def inline_css(document: Sequence[TemplateToken], sources: Mapping[str, str]) ->
             rule can match it.
     """
     plain = mask(document)
-    sheets = _SHEET.findall(_COMMENT.sub("", plain))
+    sheets = _SHEET.findall(COMMENT.sub("", plain))
     if not any("{" in sheet for sheet in sheets):
         return {}
     numbered, places = _number(plain, document)
@@ -86,13 +85,13 @@ def _is_for_screens(tag: str) -> bool:
 
 def _number(plain: str, document: Sequence[TemplateToken]) -> tuple[str, list[_Place]]:
     """Give every element a number and remove its own style, so that only the styles of the rules are found."""
-    hidden = _COMMENT.sub(lambda found: re.sub(r"[^\n]", " ", found[0]), plain)
-    origins = _Origins(document)
+    hidden = hide_comments(plain)
+    origins = TokenOrigins(document)
     pieces: list[str] = []
     places: list[_Place] = []
     end = 0
     sheets = [found.span(1) for found in _SHEET.finditer(hidden)]
-    for found in _ELEMENT.finditer(hidden):
+    for found in ELEMENT.finditer(hidden):
         tag = found[1].lower()
         if tag in _SKIPPED or any(begin <= found.start() < stop for begin, stop in sheets):
             continue
@@ -112,25 +111,9 @@ def _number(plain: str, document: Sequence[TemplateToken]) -> tuple[str, list[_P
     return whole, places
 
 
-class _Origins:
-    """Finds the token at an offset of a document."""
-
-    def __init__(self, document: Sequence[TemplateToken]) -> None:
-        self._document = document
-        self._index = 0
-        self._before = 0
-
-    def find(self, place: int) -> tuple[TemplateToken, int]:
-        """Return the token and the offset in it; call with ascending offsets."""
-        while place >= self._before + len(self._document[self._index].text) and self._index + 1 < len(self._document):
-            self._before += len(self._document[self._index].text)
-            self._index += 1
-        return self._document[self._index], place - self._before
-
-
 def _read_styles(made: str) -> dict[int, str]:
     styles = {}
-    for found in _NUMBERED.finditer(_COMMENT.sub("", made)):
+    for found in _NUMBERED.finditer(COMMENT.sub("", made)):
         own = _STYLE.search(found[0])
         styles[int(found[1])] = unescape(own[1]) if own else ""
     return styles
@@ -144,7 +127,7 @@ def _write_styles(sources: Mapping[str, str], places: Sequence[_Place], styles: 
             written = rules if place.style is not None else f' style="{rules}"'
             # A file that is included twice has its elements twice: use the first.
             edits.setdefault(place.file, {}).setdefault(place.start, written)
-    return {file: _apply(sources[file], of_file) for file, of_file in edits.items()}
+    return apply_edits(sources, edits)
 
 
 def _without_repeats(rules: str, own: str) -> str:
@@ -156,12 +139,3 @@ def _without_repeats(rules: str, own: str) -> str:
         if part.strip() and (part.partition(":")[0].strip().lower() not in said or "!important" in part)
     ]
     return "".join(f"{part};" for part in kept)
-
-
-def _apply(source: str, edits: Mapping[int, str]) -> str:
-    pieces: list[str] = []
-    end = 0
-    for place in sorted(edits):
-        pieces += (source[end:place], edits[place])
-        end = place
-    return "".join([*pieces, source[end:]])

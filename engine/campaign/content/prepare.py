@@ -7,6 +7,7 @@ from jinja2 import TemplateSyntaxError
 
 from engine.campaign.content.environment import TemplateEnvironment
 from engine.campaign.content.inline_css import inline_css
+from engine.campaign.content.link_tags import LinkTagging, tag_links
 from engine.campaign.content.localisation import is_right_to_left
 from engine.campaign.content.mjml import convert_mjml
 from engine.campaign.content.template_tokens import TemplateToken, assemble, split
@@ -25,14 +26,22 @@ _PREHEADER_BLOCK = (
 )
 
 
-def prepare_html(environment: TemplateEnvironment, name: str, *, language: str | None, preheader: bool) -> None:
-    """Prepare the templates of an HTML part for compiling: convert Markdown and MJML, inline CSS.
+def prepare_html(
+    environment: TemplateEnvironment,
+    name: str,
+    *,
+    language: str | None,
+    preheader: bool,
+    tagging: LinkTagging | None = None,
+) -> None:
+    """Prepare the templates of an HTML part for compiling: convert Markdown and MJML, inline CSS, number links.
 
     Args:
         environment: reads the templates; the prepared ones are stored in it.
         name: of the part's template.
         language: tag of the variant, for `lang` and `dir`; None for the default variant, which sets them itself.
         preheader: put the template `preheader` at the top of the body.
+        tagging: how links are tagged with their position; None for links without tags.
 
     Raises:
         TemplateSyntaxError: a template, its MJML or its CSS is wrong.
@@ -54,6 +63,10 @@ def prepare_html(environment: TemplateEnvironment, name: str, *, language: str |
     sources = {file: environment.read(file) for file in files}
     for file, source in inline_css(assemble(environment, name), sources).items():
         environment.replace(file, source)
+    if tagging is not None:
+        sources = {file: environment.read(file) for file in files}
+        for file, source in tag_links(assemble(environment, name), sources, tagging).items():
+            environment.replace(file, source)
 
 
 def _convert(environment: TemplateEnvironment, name: str) -> None:

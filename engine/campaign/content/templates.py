@@ -12,6 +12,7 @@ from msgspec.structs import replace
 from engine.campaign.content.column_names import find_near_column, hides_column, suggest_column, write_column
 from engine.campaign.content.environment import Prepared, TemplateEnvironment
 from engine.campaign.content.html_text import derive_text_template
+from engine.campaign.content.link_tags import choose_tagging
 from engine.campaign.content.localisation import Formats, normalise_tag
 from engine.campaign.content.names import ENGINE_NAMES, Names, NameUse, scan_names
 from engine.campaign.content.prepare import PREHEADER, prepare_html
@@ -207,7 +208,8 @@ class _Compilation(Struct, frozen=True):
             source = self.campaign.spec.content.preheader if preheader == PREHEADER else rich.read(preheader)
             rich.put(PREHEADER, Prepared(source or "", None if preheader == PREHEADER else lambda n: (preheader, n)))
         if html is not None:
-            prepare_html(rich, html, language=self.language, preheader=preheader is not None)
+            tagging = choose_tagging(self.campaign.spec)
+            prepare_html(rich, html, language=self.language, preheader=preheader is not None, tagging=tagging)
         parts = [(plain, subject), *([(rich, html)] if html else []), *([(plain, text)] if text else [])]
         names = [scan_names(environment, name, environment.read(name)) for environment, name in parts if name]
         derived = self._derive(plain, rich, html) if html is not None and text is None else None

@@ -65,7 +65,7 @@ class FeedbackEvent(NamedTuple):
 
     Attributes:
         id: the same for every copy of the event: of message id, type and subtype, recipient, feedback id or time, link
-            and topics.
+            and its position, and topics.
         kind: an `EventKind`, or SES's own type where it is newer than this version.
         subtype: as `Type`, or `Type/Subtype` where rules distinguish them; see rules.py.
         at: when it happened, in milliseconds since 1970; of a Send, a Reject and a failure, when SES accepted the mail.
@@ -141,7 +141,8 @@ def read_record(record: Mapping[str, Any]) -> list[FeedbackEvent]:
     agent, position = find_agent(kind, body.get("userAgent"), seconds), _read_position(body.get("linkTags"))
     topics = _read_topics(body) if kind == EventKind.SUBSCRIPTION else None
     subtype = _read_subtype(kind, body, opted_out=topics is not None)
-    shared = f"{message_id}\n{kind}\n{feedback_id or at}\n{link or ''}\n{topics or ''}"
+    place = "" if position is None else f"\n{position}"  # a scanner follows two links to one page at the same time
+    shared = f"{message_id}\n{kind}\n{feedback_id or at}\n{link or ''}{place}\n{topics or ''}"
     message_id = _clean(message_id)
     events = []
     recipients = list(_read_recipients(body.get(recipients_name) if recipients_name else None, mail))

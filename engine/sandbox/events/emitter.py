@@ -14,7 +14,8 @@ from typing import Any, BinaryIO, NamedTuple
 
 from engine.clock import Clock
 from engine.sandbox.events.behaviour import Behaviour
-from engine.sandbox.events.event_records import identify, make_record, plan_events
+from engine.sandbox.events.event_plan import plan_events
+from engine.sandbox.events.event_records import identify, make_record
 from engine.sandbox.http.record import FILE_NAME, parse_line
 
 Matches = Callable[[str | None, str], bool]  # of configuration set and event type: whether it is published

@@ -5,19 +5,20 @@ and the same of Firehose. An event is made from the message's line in the record
 """
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from datetime import datetime, timedelta
 from hashlib import blake2b
-from typing import Any, NamedTuple
+from typing import Any
 
 from engine.sandbox.dedicated.addresses import SHARED_ADDRESS
-from engine.sandbox.events.behaviour import Behaviour, Fate
+from engine.sandbox.events.event_plan import AUTOMATIC_REPLY, SandboxEvent, tell_time
+from engine.sandbox.events.readers import find_reader
+from engine.sandbox.events.tracking import list_tracked
 
 ACCOUNT_ID = "123456789012"
 REGION = "us-east-1"
 MOST_HEADER_BYTES = 10 * 1024  # of all headers; SES leaves out the rest and sets headersTruncated
 _REPORTING = "a8-70.smtp-out.amazonses.com"
-_BROWSER = "Mozilla/5.0 (Windows NT 10.0; Win64; x64) AppleWebKit/537.36 Chrome/129.0 Safari/537.36"
 _REPLIES = {
     "Permanent/General": ("5.1.1", "smtp; 550 5.1.1 user unknown"),
     "Permanent/NoEmail": ("5.1.1", "smtp; 550 5.1.1 no such mailbox"),
@@ -35,86 +36,13 @@ _REPLIES = {
     "Transient/AttachmentRejected": ("5.7.0", "smtp; 552 5.7.0 attachment rejected"),
 }
 _TRANSIENT = ("4.4.7", "smtp; 421 4.4.7 message expired")
-_AUTOMATIC_REPLY = Fate(bounce=("Transient", "General"))
 _DATES = "%Y-%m-%dT%H:%M:%S."
-
-
-class SandboxEvent(NamedTuple):
-    """An event to come.
-
-    Attributes:
-        kind: the event type.
-        after: seconds between acceptance and event.
-        recipients: that it reports.
-        fate: what happened to their message.
-    """
-
-    kind: str
-    after: float
-    recipients: list[str]
-    fate: Fate
-
-
-def plan_events(message: Mapping[str, Any], behaviour: Behaviour) -> list[SandboxEvent]:
-    """Return the events of a message, in the order of what happens to each recipient.
-
-    Recipients of the same message with the same fate and delay share their events, as SES combines them.
-
-    Args:
-        message: its line in the record.
-        behaviour: what happens to mail.
-    """
-    if message["fate"] == "rendering_failure":
-        seconds = behaviour.default.after.get("Rendering Failure", 0.0)
-        return [SandboxEvent("Rendering Failure", seconds, message["to"], Fate())]
-    events: list[SandboxEvent] = []
-    places: dict[tuple[str, float, Fate], int] = {}
-    on_list: Mapping[str, str] = message.get("on_suppression_list") or {}
-    for address in message["to"]:
-        fate = behaviour.fate_of(address, suppressed=on_list.get(address))
-        after = behaviour.rule_of(address).after
-        tracking: Mapping[str, bool] = message.get("tracking") or {}
-        for kind, cause in _kinds_of(fate):
-            if not tracking.get(kind.lower(), True):
-                continue
-            seconds = after.get(kind, 0.0)
-            key = kind, seconds, Fate() if kind == "Send" else cause
-            if key in places:
-                events[places[key]].recipients.append(address)
-            else:
-                places[key] = len(events)
-                events.append(SandboxEvent(kind, seconds, [address], cause))
-    return events
-
-
-def _kinds_of(fate: Fate) -> Iterator[tuple[str, Fate]]:
-    if "reject" in fate.others:
-        yield "Reject", fate
-        return
-    yield "Send", fate
-    if "delay" in fate.others:
-        yield "DeliveryDelay", fate
-    if fate.bounce is not None:
-        yield "Bounce", fate
-        return
-    if fate.complaint_subtype is None:
-        yield "Delivery", fate
-    if "out_of_office" in fate.others:
-        yield "Bounce", _AUTOMATIC_REPLY
-    if "open" in fate.others:
-        yield "Open", fate
-    if "click" in fate.others:
-        yield "Click", fate
-    if fate.complaint is not None:
-        yield "Complaint", fate
-    if "unsubscribe" in fate.others:
-        yield "Subscription", fate
 
 
 def make_record(message: Mapping[str, Any], event: SandboxEvent) -> dict[str, Any]:
     """Return the document of an event."""
     accepted = datetime.fromisoformat(message["at"])
-    at = write_time(accepted + timedelta(seconds=event.after))
+    at = write_time(tell_time(message, event))
     member, content = _CONTENTS[event.kind](message, event, at)
     return {"eventType": event.kind, "mail": _make_mail(message, event, accepted), member: content}
 
@@ -218,7 +146,7 @@ def _bounce(message: Mapping[str, Any], event: SandboxEvent, at: str) -> tuple[s
     status, reply = _REPLIES.get(
         f"{kind}/{subtype}", _TRANSIENT if kind == "Transient" else ("5.0.0", "smtp; 554 failed")
     )
-    if event.fate is _AUTOMATIC_REPLY:  # no server refused anything
+    if event.fate is AUTOMATIC_REPLY:  # no server refused anything
         bounced = [{"emailAddress": address} for address in event.recipients]
     else:
         bounced = [
@@ -251,23 +179,19 @@ def _reject(*_: Any) -> tuple[str, dict[str, Any]]:
     return "reject", {"reason": "Bad content"}
 
 
-def _open(_: Any, __: SandboxEvent, at: str) -> tuple[str, dict[str, Any]]:
-    return "open", {"ipAddress": "192.0.2.44", "timestamp": at, "userAgent": _BROWSER}
+def _open(_: Any, event: SandboxEvent, at: str) -> tuple[str, dict[str, Any]]:
+    return "open", {"ipAddress": "192.0.2.44", "timestamp": at, "userAgent": find_reader(event.recipients[0]).opens}
 
 
-def _click(message: Mapping[str, Any], _: SandboxEvent, at: str) -> tuple[str, dict[str, Any]]:
+def _click(message: Mapping[str, Any], event: SandboxEvent, at: str) -> tuple[str, dict[str, Any]]:
+    link = list_tracked(message["html"] or "")[event.link]
     return "click", {
         "ipAddress": "192.0.2.44",
-        "link": _first_link(message["html"] or ""),
-        "linkTags": None,
+        "link": link.url,
+        "linkTags": link.tags,
         "timestamp": at,
-        "userAgent": _BROWSER,
+        "userAgent": find_reader(event.recipients[0]).clicks,
     }
-
-
-def _first_link(html: str) -> str:
-    _, found, rest = html.partition('href="http')
-    return f"http{rest.partition(chr(34))[0]}" if found else "https://acme.example/"
 
 
 def _delay(_: Any, event: SandboxEvent, at: str) -> tuple[str, dict[str, Any]]:

@@ -3,7 +3,7 @@
 from collections.abc import Mapping, Sequence
 from types import MappingProxyType
 
-from engine.sandbox.events.event_records import SandboxEvent
+from engine.sandbox.events.event_plan import SandboxEvent
 
 # The name of a fate, which is its CSS class, to the words on a page.
 FATES: Mapping[str, str] = MappingProxyType(

@@ -15,7 +15,8 @@ from engine.clock import Clock
 from engine.sandbox.events.behaviour import Behaviour
 from engine.sandbox.events.emitter import Emitted, Emitter, Matches
 from engine.sandbox.events.envelopes import SnsSigner, wrap_eventbridge, wrap_sns
-from engine.sandbox.events.event_records import SandboxEvent, plan_events, write_time
+from engine.sandbox.events.event_plan import SandboxEvent, plan_events
+from engine.sandbox.events.event_records import write_time
 from engine.sandbox.http.record import FILE_NAME
 from engine.sandbox.sqs.queues import Arrival, SandboxQueue
 from engine.sandbox.sqs.sqs import Sqs

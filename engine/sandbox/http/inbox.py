@@ -2,7 +2,6 @@
 
 import asyncio
 from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
 from email.utils import parseaddr
 from pathlib import Path
 from typing import Any, Self
@@ -12,8 +11,10 @@ from aiohttp import web
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 from msgspec import Struct
 
-from engine.sandbox.events.event_records import SandboxEvent, write_time
+from engine.sandbox.events.event_plan import SandboxEvent, tell_time
+from engine.sandbox.events.event_records import write_time
 from engine.sandbox.events.fates import FATES, describe_event, name_fate
+from engine.sandbox.events.tracking import remove_own_attributes
 from engine.sandbox.http.record_index import RecordIndex
 
 PAGE_SIZE = 50
@@ -104,7 +105,7 @@ class Inbox:
             message=message,
             total=total,
             fate=name_fate(events),
-            events=[_EventRow.of(event, message["at"]) for event in events],
+            events=[_EventRow.of(event, message) for event in events],
         )
 
     def _events_of(self, line: int, message: Mapping[str, Any]) -> list[SandboxEvent]:
@@ -123,14 +124,16 @@ class _EventRow(Struct, frozen=True):
     detail: str
 
     @classmethod
-    def of(cls, event: SandboxEvent, accepted_at: str) -> Self:
-        at = datetime.fromisoformat(accepted_at) + timedelta(seconds=event.after)
-        return cls(event.kind, write_time(at), event.recipients, describe_event(event))
+    def of(cls, event: SandboxEvent, message: Mapping[str, Any]) -> Self:
+        at = write_time(tell_time(message, event))
+        return cls(event.kind, at, event.recipients, describe_event(event))
 
 
 def _html_of(_: int, message: dict[str, Any]) -> web.Response:
-    """Return the HTML part alone, under a policy that allows it to be displayed and nothing else."""
-    return _respond(message["html"] or "", policy=_MAIL_POLICY)
+    """Return the HTML part alone, as delivered, under a policy that allows it to be displayed and nothing else."""
+    html = message["html"] or ""
+    is_tracked = message["configuration_set"] and (message.get("tracking") or {}).get("click", True)
+    return _respond(remove_own_attributes(html) if is_tracked else html, policy=_MAIL_POLICY)
 
 
 def _source_of(_: int, message: dict[str, Any]) -> web.Response:

@@ -10,7 +10,8 @@ from support.ses import open_ses
 
 from engine.sandbox.embedded import run_in_thread
 from engine.sandbox.events.behaviour import Behaviour
-from engine.sandbox.events.event_records import make_record, plan_events
+from engine.sandbox.events.event_plan import plan_events
+from engine.sandbox.events.event_records import make_record
 from engine.sandbox.http.record import read_record
 from engine.sandbox.server import SandboxSettings
 

@@ -6,6 +6,7 @@ from datetime import UTC, datetime
 from html.parser import HTMLParser
 from http.client import HTTPConnection, HTTPResponse
 from pathlib import Path
+from typing import Any
 from urllib.parse import urlsplit
 
 import pytest
@@ -17,6 +18,7 @@ from engine.sandbox.events.behaviour import Behaviour
 from engine.sandbox.http import record_index
 from engine.sandbox.http.record import FILE_NAME, Record, read_record
 from engine.sandbox.http.record_index import RecordIndex
+from engine.sandbox.reach.reach import Reach
 from engine.sandbox.server import SandboxSettings
 from engine.sandbox.ses.draft import Draft, DraftContent
 
@@ -206,6 +208,24 @@ def test_hostile_content_is_text_on_our_pages_and_alone_in_a_frame(folder: Path,
     )
 
 
+@pytest.mark.parametrize(
+    ("changes", "is_removed"),
+    [({}, True), ({"configuration_set": None}, False), ({"reach": Reach(tracking={"click": False})}, False)],
+)
+def test_message_is_shown_as_delivered_without_what_ses_removes(
+    folder: Path, sandbox: EmbeddedSandbox, changes: dict[str, Any], *, is_removed: bool
+) -> None:
+    links = '<a ses:tags="mailrun-link:1;p:a" href="https://a.example">a</a><a href="https://b" ses:no-track>b</a>'
+    given = draft(html=links)
+    for name, value in changes.items():
+        setattr(given, name, value)
+    write(folder, given)
+    _, text = get(sandbox, "/messages/0/html")
+    clean = '<a href="https://a.example">a</a><a href="https://b">b</a>'
+    assert text == (clean if is_removed else links)
+    assert "mailrun-link" in get(sandbox, "/messages/0/source")[1]
+
+
 FATES = {
     "bounce": ("Permanent/General", "Bounced"),
     "full": ("Transient/MailboxFull", "Soft bounce"),
@@ -232,7 +252,8 @@ def test_inbox_shows_the_fate_that_the_events_show(folder: Path) -> None:
         "plain.example": "Delivered",
     }
     with run_in_thread(SandboxSettings(record_folder=folder, token=TOKEN, behaviour=behaviour)) as sandbox:
-        write(folder, *(draft(domain, to=f"ann@{domain}") for domain in wanted))
+        html = '<a href="https://acme.example/">a</a>'
+        write(folder, *(draft(domain, to=f"ann@{domain}", html=html) for domain in wanted))
         _, text = get(sandbox, "/")
         rows = [row.split("</td>") for row in text.split("<tr")[2:]]
         shown = {row[0].rpartition("@")[2].strip(): row[3].rpartition('">')[2].removesuffix("</span>") for row in rows}

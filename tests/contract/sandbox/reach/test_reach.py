@@ -12,7 +12,7 @@ from support.ses import call_with_crt, open_ses
 
 from engine.sandbox.embedded import run_in_thread
 from engine.sandbox.events.behaviour import Behaviour
-from engine.sandbox.events.event_records import plan_events
+from engine.sandbox.events.event_plan import plan_events
 from engine.sandbox.http.record import read_record
 from engine.sandbox.server import SandboxSettings
 
@@ -39,7 +39,7 @@ def _client(tmp_path: Path) -> Iterator[Any]:
 def send(client: Any, **given: Any) -> str:
     to = {"ToAddresses": ["ann@example.com"]}
     found: str = client.send_email(
-        FromEmailAddress="News <news@mail.acme.example>", Destination=to, Content=SIMPLE, **given
+        FromEmailAddress="News <news@mail.acme.example>", Destination=to, **{"Content": SIMPLE, **given}
     )["MessageId"]
     return found
 
@@ -141,7 +141,9 @@ def test_tenant_of_a_raw_message_is_in_its_header(client: Any, tmp_path: Path):
 def test_tracking_of_one_message_decides_about_its_opens_and_clicks(
     client: Any, tmp_path: Path, tracking: dict[str, str], kinds: set[str]
 ):
-    send(client, ConfigurationOverrides={"Tracking": tracking})
+    html = {"Html": {"Data": '<a href="https://acme.example/">a</a>'}}
+    content = {"Simple": {"Subject": {"Data": "s"}, "Body": html}}
+    send(client, Content=content, ConfigurationOverrides={"Tracking": tracking})
     behaviour = Behaviour.from_document({"default": {"open": 1, "click": 1}})
     (message,) = read_record(tmp_path)
     assert {event.kind for event in plan_events(message, behaviour)} - {"Send", "Delivery"} == kinds
