@@ -325,3 +325,62 @@ class DashboardSettings(BaseModel):
         default=False,
         description="a proxy that speaks HTTPS sets X-Forwarded-Proto: cookies are then for HTTPS alone",
     )
+
+
+def parse_listen(text: str) -> tuple[str, int]:
+    """Read HOST:PORT, :PORT or PORT; the host is loopback where none is given, and IPv6 is in brackets.
+
+    Raises:
+        ValueError: it is not an address to listen on.
+
+    >>> parse_listen("9464"), parse_listen("[::1]:9464")
+    (('127.0.0.1', 9464), ('::1', 9464))
+    """
+    found = re.fullmatch(r"(?:(?:\[([0-9A-Fa-f:.]+)\]|([A-Za-z0-9._-]*)):)?(\d{1,5})", text.strip())
+    if found is None or int(found[3]) >= 1 << 16:
+        raise ValueError(f"{text or _EMPTY} is not an address to listen on, such as 127.0.0.1:9464")
+    return found[1] or found[2] or "127.0.0.1", int(found[3])
+
+
+class MetricsSettings(BaseModel):
+    """Where metrics and traces go."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    listen: str = Field(
+        default="",
+        description=(
+            "HOST:PORT where commands that send or process feedback serve their metrics; --metrics-listen overrides it"
+        ),
+    )
+    file: str = Field(
+        default="",
+        description=(
+            "file for node_exporter's textfile collector, relative to the workspace, or a folder that gets one file for"
+            " each campaign"
+        ),
+    )
+    otlp: str = Field(
+        default="",
+        description=(
+            "collector that metrics and traces are pushed to by OTLP over HTTP, such as http://127.0.0.1:4318; needs"
+            " mailrun[otel]. Default: what OTEL_EXPORTER_OTLP_ENDPOINT says"
+        ),
+    )
+    seconds: float = Field(
+        default=15.0, ge=1.0, le=3600.0, description="seconds between two writes of the file, and between two pushes"
+    )
+
+    @field_validator("listen")
+    @classmethod
+    def _is_an_address(cls, listen: str) -> str:
+        if listen:
+            parse_listen(listen)
+        return listen
+
+    @field_validator("otlp")
+    @classmethod
+    def _is_a_url(cls, otlp: str) -> str:
+        if otlp and not re.fullmatch(r"https?://[^\s/?#]+(/[^\s?#]*)?", otlp):
+            raise ValueError(f"{otlp} is not the address of a collector, such as http://127.0.0.1:4318")
+        return otlp

@@ -18,6 +18,7 @@ from engine.setting_sections import (
     DnsSettings,
     EventsSettings,
     InboundSettings,
+    MetricsSettings,
     SandboxAccessSettings,
     SesSettings,
     SuppressionSettings,
@@ -87,6 +88,7 @@ class Settings(BaseModel):
     unsubscribe_page: UnsubscribePageSettings = UnsubscribePageSettings()
     unsubscribe_server: UnsubscribeServerSettings = UnsubscribeServerSettings()
     ses: SesSettings = SesSettings()
+    metrics: MetricsSettings = MetricsSettings()
     sandbox: SandboxAccessSettings = SandboxAccessSettings()
     dashboard: DashboardSettings = DashboardSettings()
 

@@ -15,6 +15,7 @@ _OCTETS = 4  # of an IPv4 address
 
 complete_campaign = OnDemand("engine.cli.completion.campaigns:complete_campaign")
 complete_path = OnDemand("engine.cli.completion.campaigns:complete_path")
+_parse_listen = OnDemand("engine.setting_sections:parse_listen")
 complete_run = OnDemand("engine.cli.completion.runs:complete_run")
 
 
@@ -83,6 +84,26 @@ def make_parent_option() -> click.Option:
         is_flag=True,
         help="Stop as after SIGTERM when the parent process ends, such as a scheduler's task.",
     )
+
+
+def make_metrics_option() -> click.Option:
+    """Make `--metrics-listen`, of a command that works for a while."""
+    return click.Option(
+        ["--metrics-listen"],
+        metavar="HOST:PORT",
+        callback=_check_listen,
+        help="Serve metrics for Prometheus at this address, such as 127.0.0.1:9464; port 0 chooses a free one."
+        " [env var: MAILRUN_METRICS_LISTEN]",
+    )
+
+
+def _check_listen(_context: click.Context, _option: click.Parameter, value: str | None) -> str | None:
+    if value is not None:
+        try:
+            _parse_listen(value)
+        except ValueError as error:
+            raise click.UsageError(f"invalid --metrics-listen: {error}") from None
+    return value
 
 
 def make_event_topic_option() -> click.Option:

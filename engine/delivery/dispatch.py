@@ -23,6 +23,7 @@ from engine.ledger.journal import Outcome, Result, make_intents, make_sent
 from engine.ledger.leases import Lease
 from engine.ledger.recorder import LeaseLostError, Recorder
 from engine.logs import get_logger
+from engine.spans import record_span
 from engine.stopping.stop import Stop, StopCause, StopReason
 
 log = get_logger()
@@ -88,7 +89,7 @@ class Dispatcher(Struct, frozen=True, kw_only=True):
     """Dispatches calls.
 
     Attributes:
-        observe: receives the seconds that each attempt took, with its journal.
+        observe: receives the mean seconds of some attempts, with their journal, and the number of attempts.
         jitter: draws from 0 to 1, to spread retries.
         resend_in_doubt: the campaign's `in_doubt = "resend"`: messages in doubt are sent again, and may arrive twice.
         wait_for_quota: the campaign's `at_quota = "wait"`.
@@ -100,7 +101,7 @@ class Dispatcher(Struct, frozen=True, kw_only=True):
     recorder: Recorder
     stop: Stop
     clock: Clock
-    observe: Callable[[float], None]
+    observe: Callable[[float, int], None]
     jitter: Callable[[], float]
     resend_in_doubt: bool = False
     wait_for_quota: bool = False
@@ -157,7 +158,9 @@ class Dispatcher(Struct, frozen=True, kw_only=True):
             keep: receives the final results.
         """
         now = self.clock.monotonic()
-        self.observe(now - sum(call.attempt_at for call, _ in answered) / len(answered))
+        begun = sum(call.attempt_at for call, _ in answered) / len(answered)
+        self.observe(now - begun, len(answered))
+        record_span("dispatch", begun, calls=len(answered))
         sent, others = list[Answered](), list[Answered]()
         for one in answered:
             (others if [reply for reply in one[1] if reply.meaning is not ReplyMeaning.SENT] else sent).append(one)

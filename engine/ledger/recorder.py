@@ -31,6 +31,7 @@ from engine.ledger.database import Ledger
 from engine.ledger.journal import Entry, Intent, encode_entries
 from engine.ledger.leases import Lease
 from engine.logs import get_logger
+from engine.spans import record_span
 
 log = get_logger()
 
@@ -171,6 +172,7 @@ class Recorder:
             try:
                 values = self._number(group)
                 lost = await self.transact(partial(_append_all, values)) if values else set()
+                record_span("commit", self._begun_at, leases=len(values), waiting=len(group))
                 for lease in values.keys() - lost:
                     self._durable(lease, self._sequences[lease])
             except Exception as error:  # noqa: BLE001 - every waiting caller gets the error

@@ -11,6 +11,7 @@ from tools.reference.domain_rules import describe_domain_rules
 from tools.reference.event_rules import describe_event_rules
 from tools.reference.json_schemas import make_campaign_schema, make_settings_schema
 from tools.reference.ledger_tables import describe_ledger
+from tools.reference.metrics_table import describe_metrics
 from tools.reference.sender_rules import describe_sender_rules
 from tools.reference.ses_setup import describe_ses_setup
 from tools.reference.settings_keys import describe_settings
@@ -27,6 +28,7 @@ BLOCKS: Mapping[str, Callable[[], str]] = {
     "agent rules": describe_agent_rules,
     "event rules": describe_event_rules,
     "ledger": describe_ledger,
+    "metrics": describe_metrics,
     "sender rules": describe_sender_rules,
     "ses setup": describe_ses_setup,
     "settings": describe_settings,

@@ -2,11 +2,11 @@
 
 import asyncio
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from functools import partial
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 from pydantic import ValidationError
 
 from engine.account.client import Endpoint
@@ -25,12 +25,16 @@ from engine.feedback.events.matching import MATCHED, Matcher
 from engine.feedback.events.queue import choose_poll, open_sqs, pull
 from engine.feedback.events.signatures import SnsVerifier, own_account_topics
 from engine.ledger.suppressed.forgotten import make_find_forgotten
+from engine.metrics.meter import Meter
+from engine.metrics.monitoring import Monitored, monitor
+from engine.metrics.queue_depth import watched
 from engine.on_demand import OnDemand
 from engine.progress import Step, step
 from engine.quantities import format_count
 from engine.report.figures.figures_file import refresh_figures
 from engine.run.settle.event_proof import make_open_plan, settle_all_proven
 from engine.setting_sections import EventsSettings
+from engine.spans import span
 from engine.stopping.signals import stop_on_signals
 from engine.stopping.stop import Stop
 from engine.store.keys import read_forget_key
@@ -61,12 +65,15 @@ class _Desk(Struct):
     workspace: Workspace
     intake: Intake
     verify: Verify
+    meter: Meter = field(default_factory=lambda: Meter(queue="events"))
     settled_at: float = 0.0
     pulling: Step | None = None
     follows: bool = False
 
     def take_bodies(self, bodies: Sequence[str], source: str) -> None:
-        self.intake.take([open_body(body, self.verify) for body in bodies], source)
+        with span("events", documents=len(bodies)):
+            self.intake.take([open_body(body, self.verify) for body in bodies], source)
+        self.meter.note_events(self.intake.tally.kinds, self.intake.tally.newest_at)
         if self.pulling is not None:
             self.pulling.advance(len(bodies))
         if self.workspace.clock.monotonic() - self.settled_at > _SETTLE_SECONDS:
@@ -85,12 +92,18 @@ class _Desk(Struct):
 
 
 @with_common
-def pull_events(
-    queue: str | None, common: Common, *, topics: tuple[str, ...], follow: bool, sandbox: bool = False
+def pull_events(  # noqa: PLR0913 - one for each option
+    queue: str | None,
+    common: Common,
+    *,
+    topics: tuple[str, ...],
+    follow: bool,
+    metrics_listen: str | None,
+    sandbox: bool = False,
 ) -> int:
     """Pull; print what was processed; return the exit code."""
     if sandbox:
-        return _pull_sandbox(common)
+        return _pull_sandbox(common, metrics_listen)
     with open_chosen(common) as workspace:
         given = _check(workspace.settings.events, queue=queue, topics=topics)
         url = given.queue
@@ -98,16 +111,22 @@ def pull_events(
             raise UsageError(
                 "no queue is named", where="--queue", remedy="give its URL, or set [events] queue in mailrun.toml"
             )
-        with _open_desk(workspace, given.topics or own_account_topics(url)) as desk:
+        topics = given.topics or own_account_topics(url)
+        with _open_desk(workspace, topics) as desk, _monitor(desk, metrics_listen):
             with step("pulling events", "events", is_shown=not follow) as pulling:
                 desk.pulling, desk.follows = pulling, follow
                 undeleted = asyncio.run(_pull(url, desk, follow=follow))
             return _finish(desk, common, {"undeleted": undeleted})
 
 
-def _pull_sandbox(common: Common) -> int:
+def _pull_sandbox(common: Common, listen: str | None) -> int:
     """Pull the events of runs that were sent to the embedded sandbox."""
-    with open_chosen(common) as workspace, _open_desk(workspace, ()) as desk, _run_embedded(workspace.store) as server:
+    with (
+        open_chosen(common) as workspace,
+        _open_desk(workspace, ()) as desk,
+        _run_embedded(workspace.store) as server,
+        _monitor(desk, listen),
+    ):
         endpoint = Endpoint(server.url, server.region, server.access_key_id, server.secret_access_key)
         undeleted = asyncio.run(_pull(server.queue_url, desk, follow=False, endpoint=endpoint))
         return _finish(desk, common, {"undeleted": undeleted})
@@ -122,9 +141,13 @@ async def _pull(url: str, desk: _Desk, *, follow: bool, endpoint: Endpoint | Non
         poll_seconds = (
             choose_poll(follow=follow) if endpoint is None else 0
         )  # no more events arrive in the embedded sandbox
-        async with open_sqs(url, endpoint) as client:
+        async with open_sqs(url, endpoint) as client, watched(client, url, desk.meter, stop):
             pulled = await pull(client, url, take, follow=follow, stop=stop, poll_seconds=poll_seconds)
     return pulled.undeleted
+
+
+def _monitor(desk: _Desk, listen: str | None) -> AbstractContextManager[None]:
+    return monitor(Monitored(workspace=desk.workspace, command="events pull", meter=desk.meter, listen=listen))
 
 
 @with_common

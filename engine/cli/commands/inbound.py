@@ -21,6 +21,9 @@ from engine.feedback.inbound.objects import ATTEMPTS, ByteBudget, ObjectReader
 from engine.feedback.inbound.pull import MESSAGES_AT_ONCE, InboundPull
 from engine.feedback.unsubscribe.opt_out import is_forgotten
 from engine.logs import get_logger
+from engine.metrics.meter import Meter
+from engine.metrics.monitoring import Monitored, monitor
+from engine.metrics.queue_depth import watched
 from engine.progress import step
 from engine.quantities import format_count
 from engine.report.figures.figures_file import refresh_figures
@@ -73,7 +76,7 @@ def import_mails(place: str, common: Common) -> int:
 
 
 @with_common
-def pull_mails(queue: str, common: Common, *, topics: tuple[str, ...], follow: bool) -> int:
+def pull_mails(queue: str, common: Common, *, topics: tuple[str, ...], follow: bool, metrics_listen: str | None) -> int:
     """Pull; print what was processed; return the exit code."""
     with open_chosen(common) as workspace:
         # A message that was read is deleted from the queue, so its token must be verifiable.
@@ -89,7 +92,10 @@ def pull_mails(queue: str, common: Common, *, topics: tuple[str, ...], follow: b
                 store=workspace.store,
                 trusts_unsigned=settings.raw_delivery,
             )
-            asyncio.run(_pull(queue, pulled, follow=follow))
+            meter = Meter(queue="inbound")
+            monitored = Monitored(workspace=workspace, command="inbound pull", meter=meter, listen=metrics_listen)
+            with monitor(monitored):
+                asyncio.run(_pull(queue, pulled, meter, follow=follow))
         code = _print(intake.tally, common, pulled.exit_code, aside=f"quarantined in: {REFUSED}/ in the store")
         refresh_figures(workspace.ledger, workspace.store, workspace.clock, ())  # those with an opt-out
     return code
@@ -106,12 +112,13 @@ def _refuse_file(intake: InboundIntake, error: DataError) -> None:
     log.warning("inbound.unreadable", mail=error.where, reason=error.what)
 
 
-async def _pull(queue: str, pulled: InboundPull, *, follow: bool) -> None:
+async def _pull(queue: str, pulled: InboundPull, meter: Meter, *, follow: bool) -> None:
     stop = Stop()
     pulled.is_ending = lambda: stop.requested
 
     async def take(bodies: Sequence[str]) -> set[int]:
         kept = await asyncio.to_thread(pulled.process, bodies)
+        meter.mails += len(bodies)
         if pulled.is_stuck and not follow:
             stop.request(
                 StopReason(
@@ -125,7 +132,9 @@ async def _pull(queue: str, pulled: InboundPull, *, follow: bool) -> None:
     with stop_on_signals(stop):
         async with open_sqs(queue) as client:
             poll = choose_poll(follow=follow)
-            await pull(client, queue, take, follow=follow, stop=stop, poll_seconds=poll, most_messages=MESSAGES_AT_ONCE)
+            most = MESSAGES_AT_ONCE
+            async with watched(client, queue, meter, stop):
+                await pull(client, queue, take, follow=follow, stop=stop, poll_seconds=poll, most_messages=most)
 
 
 def _read_trust(settings: InboundSettings) -> MailTrust:

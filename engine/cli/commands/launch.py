@@ -20,8 +20,11 @@ from engine.cli.question import ask
 from engine.cli.requests import ask_account, find_campaign_folder, make_plan_request
 from engine.cli.suggestions import repeat_command, write_command
 from engine.errors import ExitCode
+from engine.ledger.journal import Outcome
 from engine.ledger.runs import GUARD
 from engine.ledger.schema import RunState
+from engine.metrics.meter import Meter
+from engine.metrics.monitoring import Monitored, monitor
 from engine.on_demand import OnDemand
 from engine.report.accounts import Accounts
 from engine.run.send.launch import Forecast, LaunchRequest
@@ -49,6 +52,7 @@ def launch(  # noqa: PLR0913 - one for each option
     workers: int | None,
     approve: bool,
     exit_with_parent: bool,
+    metrics_listen: str | None,
     **changes: Any,
 ) -> int:
     """Launch; print the accounts; return the exit code."""
@@ -59,12 +63,20 @@ def launch(  # noqa: PLR0913 - one for each option
         request = ask_account(
             make_plan_request(workspace, folder, sandbox=sandbox, **changes), workspace, endpoint=endpoint
         )
-        progress = make_progress(request.name)
+        progress, meter = make_progress(request.name), Meter()
 
         def start_worker() -> SpawnedWorker:
-            return _start_worker(workspace, common, request.name, endpoint, progress)
+            return _start_worker(workspace, common, request.name, endpoint, progress, meter)
 
-        with progress:
+        monitored = Monitored(
+            workspace=workspace,
+            command="launch",
+            meter=meter,
+            campaign=request.name.partition("/")[0],
+            sandbox=sandbox,
+            listen=metrics_listen,
+        )
+        with monitor(monitored), progress:
             launched = run_loop(
                 launch_run(
                     LaunchRequest(
@@ -75,11 +87,12 @@ def launch(  # noqa: PLR0913 - one for each option
                         asks_person=asks_person,
                         approve=approve,
                         begin=progress.begin,
-                        count=progress.count,
+                        count=partial(_count, progress, meter),
                         # The embedded sandbox runs in this process: more processes would not make it faster.
                         processes=1 if sandbox and workers is None else workers,
                         start_worker=start_worker,
                         watch=partial(_begin, exit_with_parent=exit_with_parent),
+                        meter=meter,
                     )
                 )
             )
@@ -90,24 +103,29 @@ def launch(  # noqa: PLR0913 - one for each option
 
 
 @with_common
-def work(run: str, common: Common, *, workers: int | None, exit_with_parent: bool) -> int:
+def work(run: str, common: Common, *, workers: int | None, exit_with_parent: bool, metrics_listen: str | None) -> int:
     """Send for a run as another worker, or as several; print the accounts; return the exit code."""
     with open_chosen(common) as workspace:
         tune_interpreter()
-        progress = make_progress(run)
+        progress, meter = make_progress(run), Meter()
 
         def start_worker() -> SpawnedWorker:
-            return _start_worker(workspace, common, run, None, progress)
+            return _start_worker(workspace, common, run, None, progress, meter)
 
-        with progress:
+        campaign = run.partition("/")[0]
+        monitored = Monitored(
+            workspace=workspace, command="work", meter=meter, campaign=campaign, listen=metrics_listen
+        )
+        with monitor(monitored), progress:
             request = SendRequest(
                 workspace=workspace,
                 endpoint=None,
                 begin=progress.begin,
-                count=progress.count,
+                count=partial(_count, progress, meter),
                 processes=workers,
                 start_worker=start_worker,
                 watch=partial(_begin, exit_with_parent=exit_with_parent),
+                meter=meter,
             )
             launched = run_loop(work_run(run, request))
         INTERRUPTION.code = _choose_exit_code(launched)
@@ -116,11 +134,16 @@ def work(run: str, common: Common, *, workers: int | None, exit_with_parent: boo
     return INTERRUPTION.code
 
 
-def _start_worker(
-    workspace: Workspace, common: Common, run: str, endpoint: Endpoint | None, progress: Progress
+def _count(progress: Progress, meter: Meter, outcome: Outcome, recipients: int) -> None:
+    progress.count(outcome, recipients)
+    meter.outcomes[outcome] += recipients
+
+
+def _start_worker(  # noqa: PLR0913, PLR0917 - what a worker works with, and who follows it
+    workspace: Workspace, common: Common, run: str, endpoint: Endpoint | None, progress: Progress, meter: Meter
 ) -> SpawnedWorker:
     order = WorkerOrder(workspace.settings.workspace, common.store, common.ledger, run, endpoint)
-    return SpawnedWorker(order, progress.count)
+    return SpawnedWorker(order, partial(_count, progress, meter), meter)
 
 
 def _begin(stop: Stop, *, exit_with_parent: bool) -> None:

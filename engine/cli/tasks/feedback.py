@@ -3,7 +3,7 @@
 import click
 
 from engine.cli.declare import declare, declare_group
-from engine.cli.options import complete_path, make_event_topic_option
+from engine.cli.options import complete_path, make_event_topic_option, make_metrics_option
 
 
 def _make_follow_option() -> click.Option:
@@ -32,6 +32,7 @@ events = declare_group(
             ),
             make_event_topic_option(),
             _make_follow_option(),
+            make_metrics_option(),
             click.Option(
                 ["--sandbox"], is_flag=True, help="Read the events of runs that were sent to the embedded sandbox."
             ),
@@ -81,6 +82,7 @@ inbound = declare_group(
             ),
             make_event_topic_option(),
             _make_follow_option(),
+            make_metrics_option(),
             examples=[
                 "mailrun inbound pull --queue https://sqs.eu-west-1.amazonaws.com/123456789012/inbound",
                 "mailrun inbound pull --queue https://sqs.eu-west-1.amazonaws.com/123456789012/inbound --follow",
@@ -129,6 +131,7 @@ unsubscribe_server = declare(
         metavar="NAME",
         help="Answer only to this Host, the one of the links; repeat for more. Default: every Host.",
     ),
+    make_metrics_option(),
     examples=[
         "mailrun unsubscribe-server",
         "mailrun unsubscribe-server --host 0.0.0.0 --allow-host news.example.com",

@@ -3,7 +3,7 @@
 import click
 
 from engine.cli.declare import declare
-from engine.cli.options import make_campaign_parameters, make_parent_option, make_run_argument
+from engine.cli.options import make_campaign_parameters, make_metrics_option, make_parent_option, make_run_argument
 
 
 def _make_reason_option() -> click.Option:
@@ -33,6 +33,7 @@ launch = declare(
         is_flag=True,
         help="Send the rest after the canary, or resume after the guard has paused the run; recorded.",
     ),
+    make_metrics_option(),
     make_parent_option(),
     examples=[
         "mailrun launch welcome --sandbox",
@@ -55,6 +56,7 @@ work = declare(
         metavar="N",
         help="Number of sender processes. Default: one, and more when one is not enough for the rate.",
     ),
+    make_metrics_option(),
     make_parent_option(),
     examples=["mailrun work welcome/2026-12-01", "mailrun work welcome/2026-12-01 --workers 4"],
 )

@@ -41,6 +41,7 @@ class EventTally(Struct):
         settled: recipients in doubt that were settled.
         reasons: why data was quarantined -> documents.
         runs: the runs that events belong to.
+        newest_at: Unix time at which the newest event happened; None where there was none.
     """
 
     documents: int = 0
@@ -55,6 +56,7 @@ class EventTally(Struct):
     settled: int = 0
     reasons: Counter[str] = field(default_factory=Counter)
     runs: set[str] = field(default_factory=set)
+    newest_at: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys of `events … --json`."""
@@ -139,6 +141,8 @@ class Intake:
         parts = self._divide(add_rules(ours, self._oldest_strike))
         with self._ledger.write() as tx:
             changed, suppressed = apply_events(tx, parts, soft_rule=self._soft_rule, oldest_strike=self._oldest_strike)
+        newest = max(event.at for event in events) / 1000
+        self.tally.newest_at = max(newest, self.tally.newest_at or newest)
         self.tally.events += matched.height
         self.tally.kinds.update(dict(matched.group_by("kind").len().iter_rows()))
         self.tally.matches.update(dict(matched.group_by("match").len().iter_rows()))

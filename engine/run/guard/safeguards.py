@@ -42,6 +42,11 @@ class Safeguards(Struct, kw_only=True):
     stop: Stop
     _warned: set[tuple[GuardRate, str]] = field(default_factory=set)
 
+    @property
+    def has_warned(self) -> bool:
+        """Return whether this worker has warned of a rate."""
+        return bool(self._warned)
+
     def read(self, tx: Connection, now: datetime, monotonic: float) -> SafeguardReading:
         """Read the counts of events and the state of the canary."""
         canary = self.canary.read(tx, now) if self.canary is not None else None

@@ -40,6 +40,7 @@ from engine.run.send import registration
 from engine.run.send.context import SendContext
 from engine.run.send.warmup import complete_facts_unless_stopped, read_warmup
 from engine.run.send.work import Launched, SendRequest, load_frozen_campaign, read_accounts, send, until_stopped
+from engine.spans import span
 from engine.stopping.abandonable import run_in_daemon_thread, wait_unless_stopped
 
 log = get_logger()
@@ -212,7 +213,8 @@ async def _plan_and_freeze(
     prepare_envelope(request.plan.campaign)
     with context.store.stage(request.plan.name) as staging:
         work = run_in_daemon_thread(lambda: planning.stage_run(request.plan, staging), name="planning")
-        staged = await wait_unless_stopped(work, context.stop, doing="the audience was planned")
+        with span("plan"):
+            staged = await wait_unless_stopped(work, context.stop, doing="the audience was planned")
         refuse_wrong_size(request.plan, staged.manifest)
         checked = run_in_daemon_thread(lambda: _check_content(request, staged), name="checking")
         with step("checking the content"):

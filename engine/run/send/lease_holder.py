@@ -1,6 +1,7 @@
 """The leases that a worker holds: it takes them from the ledger, and settles them or gives them back."""
 
 import asyncio
+import time
 from collections.abc import Collection
 
 from msgspec import Struct, field
@@ -17,6 +18,7 @@ from engine.run.history import write_lease_history
 from engine.run.outcomes import end_change, stage_outcomes
 from engine.run.send.marks import Marks
 from engine.run.send.open_lease import OpenLease, open_lease
+from engine.spans import record_span
 
 
 class LeaseHolder(Struct, frozen=True, kw_only=True):
@@ -49,9 +51,11 @@ class LeaseHolder(Struct, frozen=True, kw_only=True):
         Args:
             skipped: ordinals of leases to skip now.
         """
+        began = time.monotonic()
         lease = await self._take(skipped)
         if lease is None:
             return None
+        record_span("take lease", began, lease=lease.ordinal)
         await asyncio.to_thread(self.marks.open, lease)
         opened = await open_lease(
             lease, self.frozen, recorder=self.recorder, resend_in_doubt=self.resend_in_doubt, clock=self.clock
@@ -83,6 +87,7 @@ class LeaseHolder(Struct, frozen=True, kw_only=True):
 
     async def close(self, opened: OpenLease) -> None:
         """Settle a lease without calls in flight, or release it; do nothing with a lease that has a new owner."""
+        began = time.monotonic()
         try:
             await self.recorder.flush()
             if opened.complete and not opened.lost:
@@ -90,6 +95,7 @@ class LeaseHolder(Struct, frozen=True, kw_only=True):
             elif not opened.lost:
                 await self._give_back(opened)
         finally:
+            record_span("close lease", began, lease=opened.lease.ordinal, rows=len(opened.results))
             self.marks.close(opened.lease)
             self._held.discard(opened.lease.ordinal)
 

@@ -20,6 +20,7 @@ from engine.account.client import Endpoint
 from engine.errors import ExitCode, MailrunError
 from engine.ledger.journal import Outcome
 from engine.logs import configure_logs, get_logger
+from engine.metrics.meter import Meter, Pulse
 from engine.report.accounts import Accounts
 from engine.run.send.processes import stop_with_parent
 from engine.run.send.work import SendRequest, work
@@ -60,9 +61,10 @@ class SpawnedWorker:
     Args:
         order: its parameters.
         count: called with each outcome and its new recipients, twice a second.
+        meter: receives what the process measures.
     """
 
-    def __init__(self, order: WorkerOrder, count: Callable[[Outcome, int], None]) -> None:
+    def __init__(self, order: WorkerOrder, count: Callable[[Outcome, int], None], meter: Meter) -> None:
         context = multiprocessing.get_context("spawn")  # a fork would share connections and the event loop
         self._connection, theirs = context.Pipe()
         self._process: SpawnProcess = context.Process(target=run_worker, args=(order, theirs), name="mailrun worker")
@@ -74,6 +76,8 @@ class SpawnedWorker:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
         theirs.close()
         self._count = count
+        self._meter = meter
+        self._workers: dict[str, Pulse] = {}  # of that process
 
     @property
     def pid(self) -> int:
@@ -91,11 +95,13 @@ class SpawnedWorker:
 
         def listen() -> None:
             try:
-                counts = self._connection.recv()
+                counts, self._workers = self._connection.recv()
             except (EOFError, OSError):
                 loop.remove_reader(self._connection.fileno())
+                self._meter.end_all(self._workers)
                 ended.set()
                 return
+            self._meter.take(self._workers)
             for outcome, recipients in counts.items():
                 self._count(outcome, recipients)
 
@@ -109,10 +115,11 @@ class SpawnedWorker:
 
 
 class _CountReporter:
-    """Counts results, and reports them to the parent twice a second."""
+    """Counts results, and reports them and what the worker measures to the parent twice a second."""
 
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
+        self.meter = Meter(changed=self._plan)
         self._counts: Counter[Outcome] = Counter()
         self._planned = False
 
@@ -129,6 +136,9 @@ class _CountReporter:
     def count(self, outcome: Outcome, recipients: int) -> None:
         """Count recipients that got an outcome."""
         self._counts[outcome] += recipients
+        self._plan()
+
+    def _plan(self) -> None:
         if not self._planned:
             self._planned = True
             asyncio.get_running_loop().call_later(REPORT_SECONDS, self._report)
@@ -137,8 +147,8 @@ class _CountReporter:
         self._planned = False
         counts, self._counts = self._counts, Counter()
         try:
-            if counts:
-                self._connection.send(dict(counts))
+            if counts or self.meter.pulses:
+                self._connection.send((dict(counts), self.meter.pulses))
         except OSError:
             pass  # the parent has ended; stop_with_parent stops this worker in order
 
@@ -157,6 +167,7 @@ def run_worker(order: WorkerOrder, connection: Connection) -> None:
                 begin=reporter.begin,
                 count=reporter.count,
                 watch=partial(_follow_launch, connection),
+                meter=reporter.meter,
             )
             run_loop(work(order.run, request))
     except Exception as raised:  # noqa: BLE001 - logged, masked

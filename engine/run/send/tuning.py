@@ -3,7 +3,7 @@
 import asyncio
 from typing import Any
 
-from msgspec import Struct
+from msgspec import Struct, field
 from sqlalchemy import Connection
 
 from engine.clock import Clock
@@ -13,9 +13,11 @@ from engine.delivery.transport import Transport
 from engine.ledger import leases, workers
 from engine.ledger.recorder import Recorder
 from engine.logs import get_logger
+from engine.metrics.meter import Meter
 from engine.run.guard.safeguards import Safeguards
 from engine.run.send.heartbeat import WorkerIdentity
 from engine.run.send.processes import WorkerProcesses
+from engine.run.send.rates import Rates
 from engine.run.send.regions.region import RegionProcesses
 
 ADJUST_SECONDS = 0.5
@@ -34,27 +36,39 @@ class Tuning(Struct, frozen=True, kw_only=True):
         transport: has the maximum number of messages in a call.
         gate: has the rate.
         concurrency: is adjusted.
-        lag: of the event loop.
+        rates: has the account's quota.
+        meter: receives the figures for monitoring.
         slots: calls in flight.
         safeguards: count what was sent and lost.
         recorder: writes to the ledger.
         processes: may start another one.
         clock: monotonic time.
+        lag: of the event loop.
     """
 
     worker: WorkerIdentity
     transport: Transport
     gate: Gate
     concurrency: Concurrency
-    lag: LagMeter
+    rates: Rates
+    meter: Meter
     slots: Slots
     safeguards: Safeguards
     recorder: Recorder
     processes: WorkerProcesses | RegionProcesses
     clock: Clock
+    lag: LagMeter = field(default_factory=LagMeter)
 
     async def adjust(self) -> None:
         """Measure the lag, adjust the concurrency and write the vitals, until cancelled."""
+        self._note_pulse()
+        try:
+            await self._adjust_until_cancelled()
+        finally:
+            self._note_pulse()
+            self.meter.begin(self.worker.id).end()
+
+    async def _adjust_until_cancelled(self) -> None:
         loop, clock = asyncio.get_running_loop(), self.clock
         adjusted = written = clock.monotonic()
         while True:
@@ -65,6 +79,7 @@ class Tuning(Struct, frozen=True, kw_only=True):
             if now - adjusted >= ADJUST_SECONDS:
                 adjusted = now
                 self._adjust_concurrency()
+                self._note_pulse()
             if now - written >= VITALS_SECONDS:
                 written = now
                 await self._write_vitals()
@@ -73,6 +88,16 @@ class Tuning(Struct, frozen=True, kw_only=True):
         items = self.gate.most_at_once(self.transport.most_items, CALL_SECONDS)
         calls_per_second = self.gate.pacer.limit / items
         self.concurrency.adjust(calls_per_second=calls_per_second, lag_seconds=self.lag.recent_seconds)
+
+    def _note_pulse(self) -> None:
+        """Note this worker's figures for monitoring."""
+        region, quota = self.worker.region, self.rates.rate_share.quota
+        pulse = self.meter.begin(self.worker.id, "" if region is None else region.name)
+        pulse.rate_limit, pulse.in_flight = round(self.gate.pacer.limit, 2), self.slots.used
+        pulse.throttles = self.gate.pacer.throttles
+        pulse.quota_left, pulse.quota_limit = quota.left_24_hours, quota.max_24_hours
+        pulse.is_warned = self.safeguards.has_warned
+        self.meter.changed()
 
     async def _write_vitals(self) -> None:
         """Write this worker's figures to the ledger for `mailrun status`; start another process where one helps."""

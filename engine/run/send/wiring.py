@@ -18,7 +18,7 @@ from engine.clock import Clock
 from engine.delivery.dispatch import Dispatcher
 from engine.delivery.pacing.admission import Admission
 from engine.delivery.pacing.budgets import Allowance, Budget, Hours
-from engine.delivery.pacing.concurrency import Concurrency, LagMeter, Slots, find_most
+from engine.delivery.pacing.concurrency import Concurrency, Slots, find_most
 from engine.delivery.pacing.gate import Gate, SendLimit
 from engine.delivery.pacing.interleaving import DomainCap, Interleaving
 from engine.delivery.pacing.pace_sampler import PaceSampler
@@ -30,6 +30,7 @@ from engine.delivery.transport import Transport
 from engine.ledger.journal import Outcome
 from engine.ledger.recorder import PATIENCE_SECONDS, Recorder
 from engine.ledger.workers import Liveness
+from engine.metrics.meter import Meter, Pulse
 from engine.run.facts import find_topic
 from engine.run.frozen import FrozenRun
 from engine.run.guard.canary import make_canary
@@ -81,6 +82,7 @@ class SendJob(Struct, frozen=True, kw_only=True):
         named_region: the account's, where the campaign names its regions; empty where it does not.
         region: its part in a run that is sent through several regions; None for any other.
         worker_id: the worker's random identity.
+        meter: receives what the worker measures, for monitoring.
     """
 
     frozen: FrozenRun
@@ -96,6 +98,12 @@ class SendJob(Struct, frozen=True, kw_only=True):
     named_region: str = ""
     region: RegionPart | None = None
     worker_id: str = field(default_factory=lambda: uuid.uuid4().hex)
+    meter: Meter = field(default_factory=Meter)
+
+    @property
+    def pulse(self) -> Pulse:
+        """What the worker measures."""
+        return self.meter.begin(self.worker_id, self.named_region)
 
 
 async def send_run(context: SendContext, job: SendJob) -> None:
@@ -154,8 +162,7 @@ def _make_crew(context: SendContext, job: SendJob, recorder: Recorder, marks: Ma
     liveness, open_leases, admission = Liveness(), OpenLeases(), Admission(clock)
     rates = _make_rates(context, job, recorder, admission)
     safeguards = _make_safeguards(context, job, recorder, open_leases)
-    connections = find_most() // (1 if job.region is None else job.region.regions)
-    concurrency = Concurrency(min(max(1, connections), job.transport.most_calls))
+    concurrency = _make_concurrency(job)
     slots = Slots(concurrency)
     heartbeat = Heartbeat(
         worker=identity,
@@ -200,7 +207,8 @@ def _make_crew(context: SendContext, job: SendJob, recorder: Recorder, marks: Ma
         transport=job.transport,
         gate=gate,
         concurrency=concurrency,
-        lag=LagMeter(),
+        rates=rates,
+        meter=job.meter,
         slots=slots,
         safeguards=safeguards,
         recorder=recorder,
@@ -208,6 +216,16 @@ def _make_crew(context: SendContext, job: SendJob, recorder: Recorder, marks: Ma
         clock=clock,
     )
     return _Crew(worker, heartbeat, rates, tuning, _make_ses_rates(context, job, recorder))
+
+
+def _make_concurrency(job: SendJob) -> Concurrency:
+    connections = find_most() // (1 if job.region is None else job.region.regions)
+    return Concurrency(min(max(1, connections), job.transport.most_calls))
+
+
+def _observe(concurrency: Concurrency, pulse: Pulse, seconds: float, calls: int) -> None:
+    concurrency.observe(seconds)
+    pulse.observe(seconds, calls)
 
 
 def _make_pace(job: SendJob, rates: Rates, slots: Slots) -> PaceSampler:
@@ -302,7 +320,7 @@ def _make_dispatcher(
         recorder=recorder,
         stop=context.stop,
         clock=context.clock,
-        observe=concurrency.observe,
+        observe=partial(_observe, concurrency, job.pulse),
         jitter=draw_jitter,
         resend_in_doubt=job.spec.delivery.in_doubt == "resend",
         wait_for_quota=job.spec.delivery.at_quota == "wait",

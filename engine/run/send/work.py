@@ -6,7 +6,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
-from msgspec import Struct
+from msgspec import Struct, field
 
 from engine.account.client import Endpoint, is_of_aws
 from engine.campaign.content.compiled import compile_or_reuse
@@ -20,6 +20,7 @@ from engine.ledger import runs
 from engine.ledger.journal import Outcome
 from engine.ledger.worker_locks import hold_worker_lock
 from engine.logs import get_logger
+from engine.metrics.meter import Meter
 from engine.on_demand import OnDemand
 from engine.progress import step
 from engine.report.accounts import Accounts
@@ -56,6 +57,7 @@ class SendRequest(Struct, frozen=True, kw_only=True):
         processes: how many processes send; None for as many as are needed.
         start_worker: starts another process that sends for the run; None where this one is such a process.
         watch: receives the stop at the start, to request it for other reasons.
+        meter: receives what the workers measure, for monitoring.
     """
 
     workspace: Workspace
@@ -65,6 +67,7 @@ class SendRequest(Struct, frozen=True, kw_only=True):
     processes: int | None = 1
     start_worker: StartWorker | None = None
     watch: Callable[[Stop], None] = lambda _: None
+    meter: Meter = field(default_factory=Meter)
 
 
 class Launched(Struct, frozen=True):
@@ -179,6 +182,7 @@ async def send(context: SendContext, request: SendRequest, frozen: FrozenRun, ro
                 read_ses_rates=read_ses_rates,
                 named_region=route.outbound.region,
                 region=region,
+                meter=request.meter,
             )
             with hold_worker_lock(job.worker_id):
                 await send_run(context, job)

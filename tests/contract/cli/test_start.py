@@ -12,7 +12,9 @@ from support.world import World
 
 # What only sending needs, with the account and its libraries.
 SENDING = ("aiobotocore", "aiohttp", "aiosmtplib", "alembic", "botocore", "engine.delivery", "engine.run.send")
-UNUSED = ("aiobotocore", "aiohttp", "aiosmtplib", "alembic", "boto3", "rich")  # by a launch that sends in the lean way
+MONITORING = ("opentelemetry", "prometheus_client")  # what only a command that is monitored needs
+# Of a launch that sends in the lean way.
+UNUSED = ("aiobotocore", "aiohttp", "aiosmtplib", "alembic", "boto3", "rich", *MONITORING)
 SLOW = ("aiobotocore", "aiohttp", "alembic", "botocore", "jinja2", "polars", "rich")
 CAMPAIGN_MODEL = ("engine.audience.spec", "engine.campaign.spec", "engine.run.manifest")
 CAMPAIGN = """
@@ -70,5 +72,6 @@ def test_launch_imports_no_client_that_it_does_not_use(world: World):
     world.write_people(3)
     arguments = ("launch", "hello", "--yes", "--key", "test")
     imported = list_imports(world.folder, *arguments, environment=world.environment())
+    assert [name for name in imported if name.startswith("engine.metrics.otlp.")] == []
     assert [name for name in UNUSED if name in imported] == []
     assert len(world.accepted()) == 3

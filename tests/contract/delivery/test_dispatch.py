@@ -105,7 +105,7 @@ class Desk:
             recorder=self.recorder,
             stop=self.stop,
             clock=self.clock,
-            observe=lambda _: None,
+            observe=lambda _seconds, _calls: None,
             jitter=lambda: 0.5,
             resend_in_doubt=resend,
             wait_for_quota=wait_for_quota,

@@ -1,0 +1,124 @@
+"""Samples in Prometheus' text format, through prometheus_client: served over HTTP, or as a text."""
+
+import socket
+from collections.abc import Callable, Iterable, Iterator
+from ipaddress import ip_address
+from socketserver import ThreadingMixIn
+from threading import Thread
+from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+from prometheus_client import CollectorRegistry, generate_latest, make_wsgi_app
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.metrics_core import Metric as Family
+
+from engine.errors import ConfigurationError
+from engine.metrics.catalogue import CALL_BOUNDS, Metric
+from engine.metrics.samples import Distribution, Sample
+
+
+class _Collector:
+    """Makes the families of prometheus_client from samples, each time again."""
+
+    def __init__(self, read: Callable[[], Iterable[Sample]]) -> None:
+        self._read = read
+
+    def collect(self) -> Iterator[Family]:
+        families: dict[Metric, Family] = {}
+        for sample in self._read():
+            family = families.get(sample.metric)
+            if family is None:
+                family = families[sample.metric] = _make_family(sample.metric)
+            _add(family, sample)
+        return iter(families.values())
+
+    def describe(self) -> list[Family]:
+        return []  # nothing is read when the collector is registered
+
+
+def _make_family(metric: Metric) -> Family:
+    if metric.kind == "counter":
+        return CounterMetricFamily(metric.name.removesuffix("_total"), metric.meaning, labels=metric.labels)
+    if metric.kind == "histogram":
+        return HistogramMetricFamily(metric.name, metric.meaning, labels=metric.labels)
+    return GaugeMetricFamily(metric.name, metric.meaning, labels=metric.labels)
+
+
+def _add(family: Family, sample: Sample) -> None:
+    if isinstance(family, HistogramMetricFamily) and isinstance(sample.value, Distribution):
+        total, buckets = 0, list[tuple[str, float]]()
+        for bound, count in zip((*map(str, CALL_BOUNDS), "+Inf"), sample.value.counts, strict=True):
+            total += count
+            buckets.append((bound, total))
+        family.add_metric(sample.labels, buckets, sum_value=sample.value.total)
+    elif isinstance(family, CounterMetricFamily | GaugeMetricFamily) and not isinstance(sample.value, Distribution):
+        family.add_metric(sample.labels, sample.value)
+
+
+def _make_registry(read: Callable[[], Iterable[Sample]]) -> CollectorRegistry:
+    registry = CollectorRegistry(auto_describe=False)
+    registry.register(_Collector(read))
+    return registry
+
+
+def write_text(samples: Iterable[Sample]) -> bytes:
+    """Return samples in Prometheus' text format."""
+    return generate_latest(_make_registry(lambda: samples))
+
+
+def serve(host: str, port: int, read: Callable[[], Iterable[Sample]]) -> WSGIServer:
+    """Serve `/metrics` on threads of their own; the caller shuts the server down.
+
+    Args:
+        host: to listen on.
+        port: 0 chooses a free one.
+        read: called for each scrape.
+
+    Raises:
+        ConfigurationError: nothing can listen there.
+    """
+    app = _refuse_other_hosts(make_wsgi_app(_make_registry(read)), host)
+    try:
+        server = make_server(host, port, app, _SixServer if ":" in host else _Server, _Handler)
+    except OSError as error:
+        where, remedy = f"--metrics-listen {host}:{port}", "choose another port, or end the process that has it"
+        what = f"the metrics cannot be served there: {error.strerror or error}"
+        raise ConfigurationError(what, where=where, remedy=remedy) from None
+    Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    return server
+
+
+class _Server(ThreadingMixIn, WSGIServer):
+    daemon_threads = True  # a slow reader delays nothing at the end
+
+
+class _SixServer(_Server):
+    address_family = socket.AF_INET6
+
+
+class _Handler(WSGIRequestHandler):
+    timeout = 10  # seconds of silence
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as the standard library names it
+        """Log nothing: scrapes are not worth it."""
+
+
+def _refuse_other_hosts(app: WSGIApplication, host: str) -> WSGIApplication:
+    """Answer on loopback to loopback's names alone: a page in a browser could read the metrics by DNS rebinding."""
+    if not _is_loopback(host):
+        return app
+
+    def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
+        if _is_loopback(environ.get("HTTP_HOST", "").rpartition(":")[0].strip("[]")):
+            return app(environ, start)
+        start("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8")])
+        return [b"Use the address that the command printed when it started.\n"]
+
+    return answer
+
+
+def _is_loopback(name: str) -> bool:
+    try:
+        return ip_address(name).is_loopback
+    except ValueError:
+        return name == "localhost"
