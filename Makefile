@@ -92,9 +92,9 @@ bench: setup
 	$(BIN)/python -m bench
 
 # The long forms of tests that `make test` runs in short form: 200 kills of 20,000 recipients, every boundary, thousands of
-# simulated runs; with SQLite and with PostgreSQL. Takes hours; prints its totals.
+# simulated runs, stories with both databases, 1,000 examples of each property. Takes hours; prints its totals.
 soak: setup
-	SOAK=1 SOAK_SEEDS=0-9999 SOAK_RESTORE_SEEDS=0-499 $(BIN)/pytest tests/crash tests/simulation tests/scenario --timeout 14400 -p no:randomly
+	SOAK=1 SOAK_SEEDS=0-9999 SOAK_RESTORE_SEEDS=0-499 $(BIN)/pytest tests/crash tests/simulation tests/scenario tests/property --timeout 14400 -p no:randomly
 
 # Needs uv. The locks name no registry: the files come from the registry of this machine, and their hashes are checked.
 lock:

@@ -13,6 +13,7 @@ from support import s3
 from support.clock import VirtualClock
 from support.paths import ROOT
 from support.postgres import Cluster, run_cluster
+from support.soak import SOAK
 from support.totals import TOTALS
 from support.world import World, open_world
 
@@ -24,9 +25,9 @@ signal.signal(signal.SIGINT, signal.default_int_handler)
 signal.signal(signal.SIGHUP, signal.SIG_DFL)
 os.environ["PYTHONFAULTHANDLER"] = "1"  # a command that hangs is aborted, and prints where
 settings.register_profile("fast", max_examples=10, deadline=None)  # `make fast`
-settings.register_profile("dev", max_examples=50, deadline=None)
-settings.register_profile("ci", max_examples=80, deadline=None)
-settings.load_profile("ci" if os.environ.get("CI") else "dev")
+settings.register_profile("default", max_examples=50, deadline=None)
+settings.register_profile("soak", max_examples=1000, deadline=None)
+settings.load_profile("soak" if SOAK else "default")
 
 
 def pytest_configure(config: pytest.Config) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 from support.invariants import check_invariants
 from support.postgres import Cluster
+from support.soak import choose
 from support.world import RUN, finish, open_world
 
 from engine.ledger.journal import Outcome
@@ -22,7 +23,7 @@ def as_machine(boot: Path) -> tuple[str, ...]:
     return ("unshare", "--mount", "sh", "-c", mount, "sh")
 
 
-@pytest.mark.parametrize("boots", ["equal", "different"])
+@pytest.mark.parametrize("boots", choose("equal", "different"))
 def test_workers_of_machines_with_equal_names_share_the_run_and_the_rate(boots: str, tmp_path: Path, postgres: Cluster):
     with open_world(tmp_path, ledger=postgres.make_database(), max_send_rate=200.0) as world:
         world.write_people(1600)

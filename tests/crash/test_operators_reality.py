@@ -12,6 +12,7 @@ import pytest
 from support.disks import fill_disk, small_disk
 from support.invariants import check_invariants, count_received
 from support.postgres import run_cluster
+from support.soak import choose
 from support.stopped import stop_between_transactions
 from support.strace import under_strace
 from support.world import RUN, World, finish, open_world, wait_for_line, wait_until
@@ -140,7 +141,7 @@ def test_failover_to_a_standby_continues_when_nothing_was_lost(tmp_path: Path):
             primary.start()
 
 
-@pytest.mark.parametrize("hours", [-3, 3])
+@pytest.mark.parametrize("hours", choose(-3, 3))
 def test_a_wall_clock_that_jumps_makes_no_doubt_and_no_second_copy(tmp_path: Path, hours: int):
     assert Path(FAKETIME).exists(), "libfaketime is missing: apt-get install faketime"
     with open_world(tmp_path, max_send_rate=200.0) as world:

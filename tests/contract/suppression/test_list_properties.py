@@ -41,7 +41,7 @@ def read(data: bytes) -> tuple[set[str], int]:
     return {one.key for block in blocks for one in block.entries}, sum(len(block.invalid) for block in blocks)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     rows=st.lists(cells, min_size=1, max_size=6),
     separator=st.sampled_from([", ", ";", " ; "]),
@@ -55,7 +55,7 @@ def test_list_of_lines_suppresses_every_address_in_it(
     assert (found, invalid) == (keys_of([whom for row in rows for whom, _ in row]), 0)
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(
     rows=st.lists(
         st.tuples(cells, addresses, st.sampled_from(["", "asked", "see bob@x.example"])), min_size=1, max_size=6
@@ -90,7 +90,7 @@ unreadable = st.sampled_from(
 )
 
 
-@settings(max_examples=120)
+@settings(max_examples=60)
 @given(
     header=named,
     other=beside,
@@ -116,7 +116,7 @@ def test_a_column_beside_the_named_one_is_never_read_in_its_place(
     assert (found, invalid) == (keys_of(wanted), len(rows) - len(wanted))
 
 
-@settings(max_examples=60)
+@settings(max_examples=30)
 @given(good=st.lists(addresses, min_size=1, max_size=5), bad=st.lists(garbage, min_size=1, max_size=4))
 def test_what_cannot_match_is_counted_and_hides_nobody(good: list[str], bad: list[str]) -> None:
     lines = [*good[:1], *bad, *good[1:]]

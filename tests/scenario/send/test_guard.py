@@ -75,6 +75,7 @@ def test_new_run_is_paused_by_the_accounts_history_before_it_sends(tmp_path: Pat
 def test_an_account_that_comes_under_review_while_a_run_sends_pauses_it(tmp_path: Path):
     with open_feedback_world(tmp_path, {}, max_send_rate=5.0) as world:
         world.write_people(400)
+        world.constants = {"engine.run.send.rates.QUOTA_REFRESH_SECONDS": 1.0}
         process = world.start_launch()
         world.wait_for_accepted(5, process)
         world.change_sandbox(enforcement_status="PROBATION")

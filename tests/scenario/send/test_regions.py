@@ -15,6 +15,7 @@ import pytest
 from support.control import call
 from support.invariants import check_invariants
 from support.ses import open_ses
+from support.soak import choose
 from support.world import CAMPAIGN, World, finish, open_world
 
 from engine.ledger.journal import Outcome
@@ -134,7 +135,7 @@ def test_answers_lost_in_one_region_stay_in_doubt(world: World):
     assert Counter(error.partition(": ")[0] for error in held["error"]) == regions
 
 
-@pytest.mark.parametrize("call_kind", ["single", "bulk"])
+@pytest.mark.parametrize("call_kind", choose("bulk", "single"))
 def test_killed_run_resumes_and_nobody_gets_it_twice(world: World, call_kind: str):
     world.write("campaigns/hello/campaign.toml", f'{CAMPAIGN}{REGIONS}call = "{call_kind}"\n')
     world.write_people(1_500)
