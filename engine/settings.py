@@ -12,6 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr, ValidationError, f
 from engine.errors import ConfigurationError, nearest
 from engine.locations import check_ledger, check_store, expand_home, find_ledger_file, resolve_ledger
 from engine.masking import mask_url, remember_secrets
+from engine.notify_targets.sections import NotifySettings
 from engine.read_limits import ReadLimits
 from engine.setting_sections import (
     DashboardSettings,
@@ -91,6 +92,7 @@ class Settings(BaseModel):
     metrics: MetricsSettings = MetricsSettings()
     sandbox: SandboxAccessSettings = SandboxAccessSettings()
     dashboard: DashboardSettings = DashboardSettings()
+    notify: NotifySettings = NotifySettings()
 
     @field_validator("store", "scratch", "ledger", mode="before")
     @classmethod
@@ -191,6 +193,7 @@ def load_settings(workspace: Path, **flags: Any) -> Settings:
         raise _describe_mistake(error, workspace, given) from None
     secrets = (settings.smtp_password, *settings.unsubscribe_keys)
     remember_secrets(secret.get_secret_value() for secret in secrets)
+    remember_secrets(settings.notify.list_secrets())
     check_store(settings.store, find_source("store", workspace, given).name_with_key("store"))
     if "://" in settings.scratch:
         where = find_source("scratch", workspace, given).name_with_key("scratch")

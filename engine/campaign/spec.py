@@ -26,6 +26,7 @@ from engine.campaign.spec_sections import (
 from engine.campaign.spec_values import DomainText, HeaderName, HeaderText, MailboxText, checked
 from engine.errors import ConfigurationError, DataError, UsageError, nearest
 from engine.masking import show_address
+from engine.notify_targets.sections import NotifySpec
 
 # Campaign names and run keys become folder names and SES tag values.
 _FILE = "campaign.toml"
@@ -79,6 +80,7 @@ class CampaignSpec(Section):
     canary: CanarySpec | None = Field(
         default=None, description="send to a first part, wait for its events, then decide"
     )
+    notify: NotifySpec | None = Field(default=None, description="who is notified of the campaign's runs")
 
     @field_validator("headers")
     @classmethod

@@ -5,12 +5,12 @@ import click
 from engine import __version__
 from engine.cli.declare import Group, refuse_options_that_the_command_lacks
 from engine.cli.options import make_common_options
-from engine.cli.tasks import account, data, feedback, prepare, send, ses, suppress, watch
+from engine.cli.tasks import account, data, feedback, notify, prepare, send, ses, suppress, watch
 
 TASKS = {
     "Prepare": (prepare.init, prepare.plan, prepare.preview, prepare.check, prepare.test),
     "Send": (send.launch, send.work, send.pause, send.resume, send.cancel),
-    "Watch": (watch.status, watch.report, watch.audit, watch.resolve, watch.dashboard),
+    "Watch": (watch.status, watch.report, watch.audit, watch.resolve, watch.dashboard, notify.notify),
     "Feedback": (feedback.events, feedback.inbound, suppress.suppress, feedback.unsubscribe_server),
     "Account and set-up": (ses.ses, account.sandbox, account.config, account.doctor, account.completion),
     "Personal data": (data.forget, data.prune),

@@ -2,10 +2,11 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import datetime
 from importlib import import_module
 from typing import TYPE_CHECKING
 
-from sqlalchemy import Connection, Engine, Table, exc
+from sqlalchemy import Connection, Engine, Table, exc, text
 
 from engine.errors import ConfigurationError, DataError, MailrunError, PausedError, UnreachableError, docs_page
 from engine.ledger import migrate, restore_check
@@ -19,6 +20,10 @@ if TYPE_CHECKING:
 # PostgreSQL's error codes (its manual, appendix A) of temporary failures: the connection is gone, the server starts,
 # stops, recovers or is a standby that was not promoted yet, too many connections, or two transactions conflict.
 _TEMPORARY = ("08", "57P", "55000", "25006", "25P03", "53300", "40001", "40P01", "55P03")
+CLOCK = {  # dialect -> the database's clock, as a Timestamp is written
+    "sqlite": "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')",
+    "postgresql": "to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
+}
 _CONFIGURATION_WORDS = ("authentication failed", "does not exist", "no password", "pg_hba", "permission denied")
 
 
@@ -97,6 +102,11 @@ def insert_if_absent(tx: Connection, table: Table) -> "postgresql.Insert | sqlit
     dialect = import_module(f"sqlalchemy.dialects.{tx.dialect.name}")  # the one that is in use
     statement: postgresql.Insert | sqlite.Insert = dialect.insert(table)
     return statement.on_conflict_do_nothing().execution_options(preserve_rowcount=True)
+
+
+def read_clock(tx: Connection) -> datetime:
+    """Read the database's clock, which all processes that use the ledger share."""
+    return datetime.fromisoformat(tx.execute(text(f"SELECT {CLOCK[tx.dialect.name]}")).scalar_one())
 
 
 @contextmanager

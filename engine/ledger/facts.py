@@ -27,6 +27,7 @@ class RunFacts(Struct, frozen=True):
         warmup: `[warmup]` as JSON; None where the campaign has none.
         guard: `[guard]` as JSON.
         canary: `[canary]` as JSON; None where the campaign has none.
+        notify: `[notify]` as JSON; None where the campaign has none.
     """
 
     sender_domain: str
@@ -38,6 +39,7 @@ class RunFacts(Struct, frozen=True):
     warmup: str | None = None
     guard: str = "{}"
     canary: str | None = None
+    notify: str | None = None
 
 
 FACT_COLUMNS = tuple(field.name for field in fields(RunFacts))

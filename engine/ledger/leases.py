@@ -29,7 +29,7 @@ from sqlalchemy.engine import Row
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from engine.errors import DataError
-from engine.ledger.database import insert_if_absent
+from engine.ledger.database import CLOCK, insert_if_absent
 from engine.ledger.journal import Outcome, Replay, replay
 from engine.ledger.schema import RunState, journal_table, lease_table, run_table
 
@@ -151,7 +151,7 @@ def _write_append(tx: Connection) -> Insert:
             lease.epoch,
             bindparam("number", type_=journal.sequence.type),
             bindparam("value", type_=journal.entries.type),
-            literal_column(_NOW[tx.dialect.name]),
+            literal_column(CLOCK[tx.dialect.name]),
         )
         .where(
             lease.run == bindparam("to"),
@@ -164,11 +164,6 @@ def _write_append(tx: Connection) -> Insert:
     return insert_if_absent(tx, journal_table).from_select(list(journal.keys()), owned)
 
 
-# Dialect -> the database's clock, as a Timestamp is written.
-_NOW = {
-    "sqlite": "strftime('%Y-%m-%dT%H:%M:%f000Z', 'now')",
-    "postgresql": "to_char(clock_timestamp() AT TIME ZONE 'UTC', 'YYYY-MM-DD\"T\"HH24:MI:SS.US\"Z\"')",
-}
 # Dialect -> the text of append_journal's statement: every dispatch waits for it. SQLAlchemy builds it in 0.3 ms, and
 # needs twice as long to execute the built statement as its text.
 _APPENDING: dict[str, SQLCompiler] = {}

@@ -10,6 +10,7 @@ from sqlalchemy.engine import Row
 
 from engine.ledger.database import insert_if_absent
 from engine.ledger.facts import FACT_COLUMNS, RunFacts, from_fact_columns, to_fact_columns
+from engine.ledger.notices.occurrences import NoticeEvent, record_occurrence
 from engine.ledger.schema import RunState, Timestamp, lease_table, run_table, worker_table
 
 OVER = (RunState.FINISHED, RunState.CANCELLED)
@@ -163,7 +164,8 @@ def start_run(tx: Connection, name: str, now: datetime) -> None:
 
     What a person or the guard paused stays paused until a person resumes it.
     """
-    tx.execute(
+    before = _lock_state(tx, name)
+    begun = tx.execute(
         update(run_table)
         .where(
             run_table.c.name == name,
@@ -177,6 +179,15 @@ def start_run(tx: Connection, name: str, now: datetime) -> None:
             started_at=func.coalesce(run_table.c.started_at, literal(now, Timestamp)),
         )
     )
+    if begun.rowcount == 1:
+        event = NoticeEvent.STARTED if before is RunState.PLANNED else NoticeEvent.RESUMED
+        record_occurrence(tx, name, event, RunState.SENDING)
+
+
+def _lock_state(tx: Connection, name: str) -> RunState | None:
+    """Hold a run's row until the transaction ends, and read its state."""
+    found = tx.execute(select(run_table.c.state).where(run_table.c.name == name).with_for_update()).scalar_one_or_none()
+    return None if found is None else RunState(found)
 
 
 def pause_run(tx: Connection, name: str, reason: str, *, paused_by: str | None = None) -> None:
@@ -184,20 +195,26 @@ def pause_run(tx: Connection, name: str, reason: str, *, paused_by: str | None =
 
     With `paused_by` (`GUARD`) it continues only after a person has resumed it.
     """
-    tx.execute(
+    paused = tx.execute(
         update(run_table)
         .where(run_table.c.name == name, run_table.c.state == RunState.SENDING)
         .values(state=RunState.PAUSED, reason=reason, paused_by=paused_by)
     )
+    if paused.rowcount == 1:
+        event = NoticeEvent.GUARD if paused_by == GUARD else NoticeEvent.PAUSED
+        record_occurrence(tx, name, event, RunState.PAUSED, reason)
 
 
 def pause_run_by_person(tx: Connection, name: str, *, who: str, reason: str) -> bool:
     """Pause a run for a person; it stays paused until `resume_run`. False if it is over."""
+    before = _lock_state(tx, name)
     held = tx.execute(
         update(run_table)
         .where(run_table.c.name == name, run_table.c.state.not_in(OVER))
         .values(state=RunState.PAUSED, reason=reason, paused_by=who)
     )
+    if held.rowcount == 1 and before is not RunState.PAUSED:
+        record_occurrence(tx, name, NoticeEvent.PAUSED, RunState.PAUSED, reason)
     return held.rowcount == 1
 
 
@@ -213,6 +230,8 @@ def resume_run(tx: Connection, name: str, now: datetime) -> bool:
             started_at=func.coalesce(run_table.c.started_at, literal(now, Timestamp)),
         )
     )
+    if continued.rowcount == 1:
+        record_occurrence(tx, name, NoticeEvent.RESUMED, RunState.SENDING)
     return continued.rowcount == 1
 
 
@@ -223,6 +242,8 @@ def cancel_run(tx: Connection, name: str, *, reason: str, now: datetime) -> bool
         .where(run_table.c.name == name, run_table.c.state.not_in(OVER))
         .values(state=RunState.CANCELLED, reason=reason, paused_by=None, finished_at=now)
     )
+    if cancelled.rowcount == 1:
+        record_occurrence(tx, name, NoticeEvent.FINISHED, RunState.CANCELLED, reason)
     return cancelled.rowcount == 1
 
 
@@ -236,11 +257,13 @@ def lock_run(tx: Connection, name: str) -> None:
 
 def reopen_run(tx: Connection, name: str, reason: str) -> None:
     """Pause a finished run that has recipients to send to again; the next launch resumes it."""
-    tx.execute(
+    reopened = tx.execute(
         update(run_table)
         .where(run_table.c.name == name, run_table.c.state == RunState.FINISHED)
         .values(state=RunState.PAUSED, reason=reason)
     )
+    if reopened.rowcount == 1:
+        record_occurrence(tx, name, NoticeEvent.PAUSED, RunState.PAUSED, reason)
 
 
 def clear_suspect(tx: Connection, name: str) -> None:
@@ -285,4 +308,6 @@ def finish_run(tx: Connection, name: str, now: datetime, *, states: Collection[R
             finished_at=func.coalesce(run_table.c.finished_at, literal(now, Timestamp)),
         )
     )
+    if done.rowcount == 1:
+        record_occurrence(tx, name, NoticeEvent.FINISHED, RunState.FINISHED)
     return done.rowcount == 1

@@ -106,6 +106,7 @@ run_table = Table(
     Column("warmup", Text, doc="JSON of `[warmup]`; null where the campaign has none"),
     Column("guard", Text, doc="JSON of `[guard]`"),
     Column("canary", Text, doc="JSON of `[canary]`; null where the campaign has none"),
+    Column("notify", Text, doc="JSON of the campaign's `[notify]`; null where it has none"),
     info={"about": "One execution of a campaign."},
 )
 Index("ix_run_created_at", run_table.c.created_at)
@@ -193,6 +194,29 @@ decision_table = Table(
     Column("what", String(32), nullable=False, doc="the command and how it was given"),
     Column("detail", Text, nullable=False, doc="JSON, without addresses"),
     info={"about": "What people and the guard decided."},
+)
+
+notification_table = Table(
+    "notification",
+    metadata,
+    Column("occurrence", String(32), primary_key=True, doc="id of a change of a run's state, or of a stall"),
+    Column(
+        "target",
+        String(32),
+        primary_key=True,
+        doc="who is notified; empty for the occurrence itself",
+    ),
+    Column("run", String(129), nullable=False, index=True, doc="its run"),
+    Column("event", String(16), nullable=False, doc="`started`, `resumed`, `paused`, `guard`, `finished` or `stalled`"),
+    Column("notice", Text, nullable=False, doc="JSON: what is sent, the same at each attempt"),
+    Column("created_at", Timestamp, nullable=False, doc="when the state changed, by the database's clock"),
+    Column("due_at", Timestamp, nullable=False, index=True, doc="when the next attempt may begin"),
+    Column("claim", String(32), doc="random, of the attempt that was begun last"),
+    Column("attempts", Integer, nullable=False, server_default="0", doc="number of attempts"),
+    Column("delivered_at", Timestamp, doc="when the target accepted it"),
+    Column("given_up_at", Timestamp, doc="when mailrun stopped trying"),
+    Column("last_error", Text, doc="why the last attempt failed"),
+    info={"about": "Notifications of changes of runs, one row for each target; kept as a record."},
 )
 
 forgotten_table = Table(

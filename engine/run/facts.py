@@ -45,6 +45,7 @@ def make_facts(spec: CampaignSpec, run: str, *, sandbox: bool) -> RunFacts:
         warmup=None if spec.warmup is None else spec.warmup.model_dump_json(),
         guard=spec.guard.model_dump_json(),
         canary=None if spec.canary is None else spec.canary.model_dump_json(),
+        notify=None if spec.notify is None else spec.notify.dump(),
     )
 
 

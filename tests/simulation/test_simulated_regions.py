@@ -68,6 +68,7 @@ class SeveralRegions(Simulation):
             ledger=self.ledger,
             clock=self.clock,
             stop=self.whole,
+            notifications=None,  # type: ignore[arg-type] # nor does it notify anybody
         )
         processes, loads = WorkerProcesses(None, 1, self.whole, self.clock), dict[str, tuple[int, float]]()
 

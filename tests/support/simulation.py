@@ -43,6 +43,7 @@ from engine.ledger.database import Ledger
 from engine.ledger.journal import Outcome, replay
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState, metadata
+from engine.notify.background import Notifications
 from engine.run.frozen import FrozenRun
 from engine.run.manifest import Manifest
 from engine.run.restored import find_ahead
@@ -401,7 +402,14 @@ class Simulation:
     def _start(self, frozen: FrozenRun, process: Process) -> asyncio.Task[None]:
         stop = self.stop = Stop()
         settings: Any = None  # a worker reads none
-        context = SendContext(settings=settings, store=frozen.store, ledger=self.ledger, clock=self.clock, stop=stop)
+        context = SendContext(
+            settings=settings,
+            store=frozen.store,
+            ledger=self.ledger,
+            clock=self.clock,
+            stop=stop,
+            notifications=Notifications(settings, self.ledger, frozen.store, self.clock),
+        )
         job = SendJob(
             frozen=frozen,
             spec=self.stage.spec,

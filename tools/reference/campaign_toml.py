@@ -8,6 +8,7 @@ from engine.campaign.spec import CampaignSpec
 from tools.reference.markdown import escape, make_table
 from tools.reference.schemas import describe_default, describe_types, list_models
 
+_EXAMPLES = {"domains": '"gmail.com"', "notify.targets": "NAME"}  # a name in a table of tables
 _HEADS = ("key", "type", "default", "meaning")
 
 
@@ -26,9 +27,8 @@ def _walk(name: str, model: type[BaseModel]) -> Iterator[tuple[str, type[BaseMod
     for key, field in model.model_fields.items():
         for inner in list_models(field):
             place = f"{name}.{key}" if name else key
-            yield from _walk(
-                f'{place}."gmail.com"' if field.annotation is not inner and "dict" in str(field) else place, inner
-            )
+            is_map = field.annotation is not inner and "dict" in str(field)
+            yield from _walk(f"{place}.{_EXAMPLES[place]}" if is_map else place, inner)
 
 
 def _describe(name: str, model: type[BaseModel]) -> Iterator[tuple[str, str]]:

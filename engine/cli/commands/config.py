@@ -5,7 +5,7 @@ from typing import Any
 
 import click
 from msgspec import Struct
-from pydantic import SecretStr
+from pydantic import BaseModel, SecretStr
 
 from engine.cli.common import Common, with_common
 from engine.cli.console import print_json, print_lines
@@ -87,6 +87,10 @@ def _mask(key: str, value: Any) -> Any:
         return MASK if value.get_secret_value() else None
     if isinstance(value, tuple):
         return [_mask(key, one) for one in value]
+    if isinstance(value, BaseModel):
+        return {name: _mask(key, one) for name in value.model_fields_set if (one := getattr(value, name)) is not None}
+    if isinstance(value, dict):
+        return {name: _mask(key, one) for name, one in value.items()} or None
     if value is None or isinstance(value, int | float | bool):
         return value
     return (mask_url(str(value)) if key in _URLS else mask_secrets(str(value))) or None

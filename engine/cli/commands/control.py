@@ -6,6 +6,7 @@ from engine.cli.console import print_json, print_lines
 from engine.cli.opening import open_chosen
 from engine.cli.suggestions import write_restart
 from engine.ledger.schema import RunState
+from engine.notify.background import sending_notifications
 from engine.report.run_accounts import require_accounts
 from engine.run import control
 from engine.workspace import Workspace
@@ -16,7 +17,7 @@ def pause(run: str, reason: str, common: Common) -> None:
     """Pause a run; print its state."""
     with open_chosen(common) as workspace:
         control.pause(workspace.ledger, run, reason=reason, clock=workspace.clock)
-        _print_state(workspace, run, as_json=common.json)
+        _finish(workspace, run, as_json=common.json)
 
 
 @with_common
@@ -24,7 +25,7 @@ def resume(run: str, common: Common) -> None:
     """Resume a run; print its state."""
     with open_chosen(common) as workspace:
         control.resume(workspace.ledger, run, clock=workspace.clock)
-        _print_state(workspace, run, as_json=common.json)
+        _finish(workspace, run, as_json=common.json)
 
 
 @with_common
@@ -32,7 +33,12 @@ def cancel(run: str, reason: str, common: Common) -> None:
     """Cancel a run; print its state."""
     with open_chosen(common) as workspace:
         control.cancel(workspace.ledger, run, reason=reason, clock=workspace.clock)
-        _print_state(workspace, run, as_json=common.json)
+        _finish(workspace, run, as_json=common.json)
+
+
+def _finish(workspace: Workspace, name: str, *, as_json: bool) -> None:
+    with sending_notifications(workspace.settings, workspace.ledger, workspace.store, workspace.clock):
+        _print_state(workspace, name, as_json=as_json)
 
 
 def _print_state(workspace: Workspace, name: str, *, as_json: bool) -> None:

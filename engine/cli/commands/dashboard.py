@@ -7,6 +7,7 @@ from engine.cli.console import print_json, print_lines
 from engine.cli.opening import open_chosen
 from engine.dashboard.server import Listening, serve_dashboard
 from engine.masking import remember_secrets
+from engine.notify.background import sending_notifications
 
 
 @with_common
@@ -31,4 +32,5 @@ def dashboard(common: Common, *, bind: tuple[str, int], token: str | None, allow
                 print_lines(f"dashboard: {url}", "press Ctrl-C to stop")
             sys.stdout.flush()  # flushed now, so that the program that started the server can read the address
 
-        serve_dashboard(workspace, listening, announce)
+        with sending_notifications(workspace.settings, workspace.ledger, workspace.store, workspace.clock):
+            serve_dashboard(workspace, listening, announce)

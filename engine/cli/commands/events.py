@@ -28,6 +28,7 @@ from engine.ledger.suppressed.forgotten import make_find_forgotten
 from engine.metrics.meter import Meter
 from engine.metrics.monitoring import Monitored, monitor
 from engine.metrics.queue_depth import watched
+from engine.notify.background import sending_notifications
 from engine.on_demand import OnDemand
 from engine.progress import Step, step
 from engine.quantities import format_count
@@ -112,7 +113,7 @@ def pull_events(  # noqa: PLR0913 - one for each option
                 "no queue is named", where="--queue", remedy="give its URL, or set [events] queue in mailrun.toml"
             )
         topics = given.topics or own_account_topics(url)
-        with _open_desk(workspace, topics) as desk, _monitor(desk, metrics_listen):
+        with _notifying(workspace), _open_desk(workspace, topics) as desk, _monitor(desk, metrics_listen):
             with step("pulling events", "events", is_shown=not follow) as pulling:
                 desk.pulling, desk.follows = pulling, follow
                 undeleted = asyncio.run(_pull(url, desk, follow=follow))
@@ -178,6 +179,10 @@ def _check(settings: EventsSettings, **flags: Any) -> EventsSettings:
         name = "--queue" if problem["loc"][0] == "queue" else "--topic"
         detail = problem["msg"].removeprefix("Value error, ")
         raise UsageError(detail, where=name, remedy="copy it from the AWS console") from None
+
+
+def _notifying(workspace: Workspace) -> AbstractContextManager[object]:
+    return sending_notifications(workspace.settings, workspace.ledger, workspace.store, workspace.clock)
 
 
 @contextmanager

@@ -109,6 +109,7 @@ class Hours(Struct):
     clock: Clock
     _open_from: datetime = _LAST
     _open_until: datetime = _FIRST
+    name: ClassVar[str] = "the sending window"
     left: ClassVar[None] = None
     releases_share: ClassVar[bool] = True
 

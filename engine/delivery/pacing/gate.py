@@ -37,6 +37,10 @@ class SendLimit(Protocol):
     """A limit in addition to the rate: a quota, a window, a day's cap."""
 
     @property
+    def name(self) -> str:
+        """Name it, for people."""
+
+    @property
     def releases_share(self) -> bool:
         """Return whether the others may use this worker's part of the rate while it is closed."""
 
@@ -94,6 +98,13 @@ class Gate:
     def admitted(self) -> int:
         """Recipients admitted so far, without those that were certainly not accepted."""
         return self.admission.admitted
+
+    def find_wait(self) -> str | None:
+        """Return what keeps the worker from sending, apart from the rate; None where nothing does."""
+        closed = next((limit for limit in self._limits if not limit.is_open(1)), None)
+        if closed is not None:
+            return closed.name
+        return "other workers or windows" if self._has_released else None
 
     def most_at_once(self, most: int, seconds: float) -> int:
         """Return how many recipients one call may carry: so many seconds of the rate, and never more than is left."""

@@ -4,6 +4,7 @@ from msgspec import Struct
 
 from engine.clock import Clock
 from engine.ledger.database import Ledger
+from engine.notify.background import Notifications
 from engine.settings import Settings
 from engine.stopping.stop import Stop
 from engine.store.port import Store
@@ -19,6 +20,7 @@ class SendContext(Struct, frozen=True, kw_only=True):
         ledger: has its state.
         clock: both of its times.
         stop: ends sending in order.
+        notifications: of what happens to runs.
     """
 
     settings: Settings
@@ -26,6 +28,7 @@ class SendContext(Struct, frozen=True, kw_only=True):
     ledger: Ledger
     clock: Clock
     stop: Stop
+    notifications: Notifications
 
 
 def make_context(workspace: Workspace, stop: Stop) -> SendContext:
@@ -36,4 +39,5 @@ def make_context(workspace: Workspace, stop: Stop) -> SendContext:
         ledger=workspace.ledger,
         clock=workspace.clock,
         stop=stop,
+        notifications=Notifications(workspace.settings, workspace.ledger, workspace.store, workspace.clock),
     )

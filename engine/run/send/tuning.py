@@ -70,7 +70,7 @@ class Tuning(Struct, frozen=True, kw_only=True):
 
     async def _adjust_until_cancelled(self) -> None:
         loop, clock = asyncio.get_running_loop(), self.clock
-        adjusted = written = clock.monotonic()
+        begun_at = adjusted = written = clock.monotonic()
         while True:
             due = loop.time() + LAG_SECONDS
             await asyncio.sleep(LAG_SECONDS)
@@ -82,7 +82,7 @@ class Tuning(Struct, frozen=True, kw_only=True):
                 self._note_pulse()
             if now - written >= VITALS_SECONDS:
                 written = now
-                await self._write_vitals()
+                await self._write_vitals(begun_at)
 
     def _adjust_concurrency(self) -> None:
         items = self.gate.most_at_once(self.transport.most_items, CALL_SECONDS)
@@ -99,9 +99,9 @@ class Tuning(Struct, frozen=True, kw_only=True):
         pulse.is_warned = self.safeguards.has_warned
         self.meter.changed()
 
-    async def _write_vitals(self) -> None:
+    async def _write_vitals(self, begun_at: float) -> None:
         """Write this worker's figures to the ledger for `mailrun status`; start another process where one helps."""
-        vitals = self._measure()
+        vitals = self._measure(begun_at)
         log.debug("worker.vitals", **vitals)
 
         def write(tx: Connection) -> int:
@@ -112,7 +112,14 @@ class Tuning(Struct, frozen=True, kw_only=True):
         work_left = free > 0 and (canary is None or canary.is_open)
         self.processes.add_if_needed(admitted=self.gate.admitted, rate=self.gate.pacer.limit, work_left=work_left)
 
-    def _measure(self) -> dict[str, Any]:
+    def _find_wait(self) -> str | None:
+        """Return what this worker waits for before it sends more; None where it should be sending."""
+        canary = self.safeguards.canary
+        if canary is not None and not canary.is_open:
+            return "the canary"
+        return self.gate.find_wait()
+
+    def _measure(self, begun_at: float) -> dict[str, Any]:
         failures, region = self.safeguards.failures, self.worker.region
         measured: dict[str, Any] = {
             "rate_limit": round(self.gate.pacer.limit, 2),
@@ -124,6 +131,8 @@ class Tuning(Struct, frozen=True, kw_only=True):
             "done": failures.done,
             "lost": failures.lost,
             "refused": failures.refused,
+            "waits_for": self._find_wait(),
+            "seconds": round(self.clock.monotonic() - begun_at, 1),
         }
         if region is not None:
             measured |= {"region": region.name, "regions_away": region.list_away()}

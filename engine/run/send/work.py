@@ -108,7 +108,12 @@ async def until_stopped(request: SendRequest, body: Callable[[SendContext], Awai
         with stop_on_signals(stop):
             start_threads()
             request.watch(stop)
-            return await body(make_context(request.workspace, stop))
+            context = make_context(request.workspace, stop)
+            context.notifications.start_if_needed()
+            try:
+                return await body(context)
+            finally:
+                await context.notifications.close_beside()
     except asyncio.CancelledError:
         raise PausedError(
             "stopped at once: calls that were in flight are in doubt",
@@ -153,6 +158,8 @@ async def send(context: SendContext, request: SendRequest, frozen: FrozenRun, ro
     campaign, name, stop = load_frozen_campaign(frozen), frozen.run.name, context.stop
     signer = TokenSigner(request.workspace.read_signing_keys()) if campaign.spec.signs_links else None
     mark_begun(frozen, context.ledger, context.clock.now())
+    if campaign.spec.notify is not None:
+        context.notifications.start()
     if campaign.spec.warmup is not None:
         await complete_facts_unless_stopped(context.ledger, context.store, stop)
     request.begin(read_accounts(context, name))

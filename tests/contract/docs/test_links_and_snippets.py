@@ -15,6 +15,7 @@ from markdown import Markdown
 from support.paths import DOCS, ROOT
 
 from engine.cli.table import cli
+from engine.notify_targets.target import NotifyTarget
 from engine.settings import Settings
 from tools.reference.campaign_toml import walk_sections
 from tools.reference.schemas import list_models
@@ -201,6 +202,10 @@ def _list_unknown(section: str, values: dict[str, object], *, is_campaign: bool)
         elif isinstance(value, dict) and any(list_models(keys[key])):
             inner = f"{section}.{key}".strip(".")
             if is_campaign and key == "domains":
+                continue
+            if inner == "notify.targets":
+                known = {field.alias or name for name, field in NotifyTarget.model_fields.items()}
+                yield from (f"{inner}.{name}" for one in value.values() for name in one if name not in known)
                 continue
             yield from _list_unknown(inner, value, is_campaign=is_campaign)
 

@@ -159,6 +159,7 @@ COMMANDS = [
     f"cancel {CANARY}",
     "forget person5@example.com",
     "prune --older-than 1d --yes",
+    "notify send",
     "config",
     "doctor",
     "status no/run",
@@ -172,7 +173,7 @@ def test_every_key_that_is_printed_is_listed(sent: World):
     for line in COMMANDS:
         words = line.replace("RECORD", str(sent.record_folder / "accepted.jsonl")).replace("QUEUE", queue).split()
         done = sent.run(*words, "--json", AWS_ENDPOINT_URL_SQS=sent.server.url)
-        command = " ".join(words[:2]) if words[0] in ("events", "inbound", "suppress") else words[0]
+        command = " ".join(words[:2]) if words[0] in ("events", "inbound", "suppress", "notify") else words[0]
         shown = "status RUN" if command == "status" and len(words) > 1 else command
         check(shown, done.json)
 

@@ -10,6 +10,7 @@ from engine.cli import run_output
 from engine.cli.advice import advise_on_in_doubt, advise_on_workers
 from engine.cli.console import print_json, print_lines
 from engine.ledger.decisions import Decision, list_decisions
+from engine.ledger.notices.outbox import NotificationRecord, list_notifications
 from engine.ledger.runs import OVER
 from engine.ledger.workers import read_vitals
 from engine.on_demand import OnDemand
@@ -38,6 +39,7 @@ class _RunStatus(Struct, frozen=True):
     changes: Sequence[str]
     decisions: Sequence[Decision]
     outgoing: Sequence[OutgoingAddress] | None
+    notifications: Sequence[NotificationRecord]
 
     def to_json(self) -> dict[str, Any]:
         """Return the document of --json."""
@@ -48,6 +50,7 @@ class _RunStatus(Struct, frozen=True):
             "changes": self.changes,
             "decisions": [{"at": d.at.isoformat(), "who": d.who, "what": d.what, **d.detail} for d in self.decisions],
             "outgoing_addresses": msgspec.to_builtins(self.outgoing),
+            "notifications": [msgspec.to_builtins(one) | {"state": one.state} for one in self.notifications],
         }
 
     def to_lines(self) -> Iterator[str]:
@@ -63,8 +66,17 @@ class _RunStatus(Struct, frozen=True):
         yield from run_output.format_regions_away(self.vitals)
         yield from (f"changed since the launch, and not sent: {change}" for change in self.changes)
         yield from (f"{d.at:%Y-%m-%d %H:%M:%S} {d.what} by {d.who}" for d in self.decisions)
+        yield from (_describe_notification(one) for one in self.notifications if one.delivered_at is None)
         if self.outgoing is not None:
             yield from describe_outgoing(self.outgoing) if self.outgoing else ("outgoing addresses: no events yet",)
+
+
+def _describe_notification(one: NotificationRecord) -> str:
+    if one.given_up_at is not None:
+        return f"notification {one.event} to {one.target}: given up after {one.attempts} attempts: {one.last_error}"
+    if one.last_error is None:
+        return f"notification {one.event} to {one.target}: not sent yet"
+    return f"notification {one.event} to {one.target}: not accepted yet, {one.attempts} attempts: {one.last_error}"
 
 
 def print_run(workspace: Workspace, name: str, *, as_json: bool, with_outgoing: bool = False) -> None:
@@ -103,6 +115,7 @@ def _read_run(workspace: Workspace, name: str, *, with_outgoing: bool) -> _RunSt
     facts = read_facts(known, workspace.store)
     with ledger.read() as tx:
         vitals, decisions = read_vitals(tx, name, now), list_decisions(tx, name)
+        notifications = list_notifications(tx, name)
         findings = [] if known.state in OVER else judge_now(tx, known, read_guard_spec(facts), now, vitals)
         canary = describe_canary(tx, known, read_canary_spec(facts))
     changes = list_changes(known, workspace.store, workspace.settings.workspace)
@@ -110,4 +123,4 @@ def _read_run(workspace: Workspace, name: str, *, with_outgoing: bool) -> _RunSt
     if with_outgoing:
         with step("reading events"):
             outgoing = _count_outgoing(workspace.store, name, known.created_at)
-    return _RunStatus(accounts, vitals, findings, canary, changes, decisions, outgoing)
+    return _RunStatus(accounts, vitals, findings, canary, changes, decisions, outgoing, notifications)

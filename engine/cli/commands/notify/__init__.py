@@ -1,0 +1,1 @@
+"""`mailrun notify`: a test of the targets, and what is due."""

@@ -1,0 +1,1 @@
+"""Notifications in the ledger: what is to be sent, and what was."""

@@ -1,0 +1,1 @@
+"""Targets of notifications, as settings and campaigns describe them."""

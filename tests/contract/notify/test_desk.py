@@ -1,0 +1,131 @@
+"""The desk divides occurrences among the targets of a run, and hands over what is due."""
+
+import asyncio
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import pytest
+from msgspec.structs import replace
+from support.clock import VirtualClock
+from support.receiver import SECRET, Receiver, run_receiver
+
+from engine.ledger import runs
+from engine.ledger.database import Ledger, open_ledger
+from engine.ledger.facts import RunFacts
+from engine.ledger.notices import outbox
+from engine.ledger.runs import Run
+from engine.ledger.schema import RunState
+from engine.logs import capture_logs
+from engine.notify.background import Notifications
+from engine.notify.desk import NoticeDesk
+from engine.notify_targets.sections import NotifySettings
+from engine.settings import Settings
+from engine.store.folder import FolderStore
+
+NAME, NOW = "hello/test", datetime(2026, 11, 24, 9, tzinfo=UTC)
+RUN = Run(NAME, RunState.PLANNED, None, False, f"runs/{NAME}", "d", 1, 1, {}, NOW, None, None)  # noqa: FBT003
+
+
+@pytest.fixture
+def receiver(aws: pytest.MonkeyPatch) -> Iterator[Receiver]:  # noqa: ARG001 - without the proxies of this machine
+    with run_receiver() as opened:
+        yield opened
+
+
+@pytest.fixture
+def ledger(sqlite_ledger: Path, tmp_path: Path) -> Iterator[Ledger]:
+    (tmp_path / "ledger.db").write_bytes(sqlite_ledger.read_bytes())
+    opened = open_ledger(f"sqlite:///{tmp_path / 'ledger.db'}")
+    yield opened
+    opened.close()
+
+
+def begin(ledger: Ledger, run: Run) -> None:
+    with ledger.write() as tx:
+        runs.insert_run(tx, run, lease_rows=[])
+        runs.start_run(tx, run.name, NOW)
+
+
+def make_desk(ledger: Ledger, folder: Path, **notify: Any) -> NoticeDesk:
+    settings = Settings(workspace=folder, notify=NotifySettings.model_validate(notify))
+    return NoticeDesk(
+        settings=settings,
+        ledger=ledger,
+        store=FolderStore(folder / "store"),
+        clock=VirtualClock(),
+        jitter=lambda: 0.0,
+    )
+
+
+def describe(receiver: Receiver, **more: Any) -> dict[str, Any]:
+    return {"targets": {"ops": {"kind": "json", "url": receiver.url, **more}}, "secrets": {"ops": SECRET}}
+
+
+@pytest.mark.parametrize("notified", [True, False])
+def test_runs_in_the_sandbox_are_notified_of_only_when_asked(
+    ledger: Ledger, tmp_path: Path, receiver: Receiver, *, notified: bool
+):
+    begin(ledger, replace(RUN, sandbox=True))
+    desk = make_desk(ledger, tmp_path, **describe(receiver), sandbox=notified)
+    assert asyncio.run(desk.send_now()).total() == notified
+    assert [one["sandbox"] for one in receiver.accepted] == [True] * notified
+
+
+def test_target_gets_what_it_asks_for_and_old_names_wait(ledger: Ledger, tmp_path: Path, receiver: Receiver):
+    begin(ledger, RUN)
+    assert asyncio.run(make_desk(ledger, tmp_path, **describe(receiver, on="paused")).send_now()).total() == 0
+    with ledger.write() as tx:
+        runs.pause_run(tx, NAME, "the 24-hour quota is used up")
+    gone = make_desk(ledger, tmp_path, **describe(receiver, on="paused"))
+    gone.divide()
+    renamed = make_desk(ledger, tmp_path, targets={"new": {"kind": "json", "url": receiver.url}})
+    assert asyncio.run(renamed.send_now()) == {False: 1}
+    with ledger.read() as tx:
+        (kept,) = outbox.list_notifications(tx, NAME)
+    assert (kept.target, kept.event, kept.last_error) == ("ops", "paused", "no target of this name is configured")
+    assert receiver.received == []
+
+
+def test_campaigns_targets_need_none_in_mailrun_toml(ledger: Ledger, tmp_path: Path, receiver: Receiver):
+    notify = f'{{"targets": {{"own": {{"kind": "json", "url": "{receiver.url}"}}}}}}'
+    begin(ledger, replace(RUN, facts=RunFacts("acme.example", "ses", False, "marketing", "hello", notify=notify)))  # noqa: FBT003
+    desk = make_desk(ledger, tmp_path, secrets={"own": SECRET})
+    beside = Notifications(desk.settings, ledger, desk.store, desk.clock)
+    beside.start_if_needed()
+    beside.close()
+    assert receiver.count_accepted() == [f"{NAME} started"]
+
+
+def test_two_processes_hand_over_each_notification_once(ledger: Ledger, tmp_path: Path, receiver: Receiver):
+    begin(ledger, RUN)
+    desks = [make_desk(ledger, tmp_path, **describe(receiver)) for _ in range(4)]
+
+    async def send() -> int:
+        return sum(counted[True] for counted in await asyncio.gather(*(desk.send_now() for desk in desks)))
+
+    assert asyncio.run(send()) == 1
+    assert receiver.count_accepted() == [f"{NAME} started"]
+
+
+def test_unused_settings_start_no_thread_and_errors_end_nothing(
+    ledger: Ledger, tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+):
+    begin(ledger, RUN)
+    desk = make_desk(ledger, tmp_path)
+    idle = Notifications(desk.settings, ledger, desk.store, desk.clock)
+    idle.start_if_needed()
+    assert idle._thread is None
+    idle.close()
+
+    def fail(_: NoticeDesk) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr(NoticeDesk, "find_stalls", fail)
+    desk = make_desk(ledger, tmp_path, **describe(receiver))
+    with capture_logs() as events:
+        broken = Notifications(desk.settings, ledger, desk.store, desk.clock)
+        broken.start_if_needed()
+        broken.close()
+    assert [one["event"] for one in events] == ["notify.error"]
