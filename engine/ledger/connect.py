@@ -4,8 +4,10 @@ All other code of the ledger is the same for both kinds. Both guarantee: a commi
 transaction never sees a part of another one, and a read is one consistent view.
 """
 
+import errno
 import os
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -104,10 +106,17 @@ def _list_secrets(url: URL) -> Iterator[str]:
 
 
 def _create_private_file(path: Path) -> None:
-    """Create the file, readable by its owner alone: it has addresses. SQLite gives its side files the same mode."""
+    """Create the file, readable by its owner alone: it has addresses. SQLite gives its side files the same mode.
+
+    A file that is there is not opened: to close it again would end the locks of this process's other connections, and
+    other processes would then remove the log that these write to.
+    """
     try:
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_CREAT | os.O_RDWR, 0o600))
+        with suppress(FileExistsError):
+            os.close(os.open(path.resolve(), os.O_CREAT | os.O_EXCL | os.O_RDWR, 0o600))
+        if not os.access(path, os.R_OK | os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
     except OSError as error:
         raise ConfigurationError(
             f"the ledger cannot be written: {error.strerror}",

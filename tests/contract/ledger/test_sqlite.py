@@ -2,16 +2,19 @@
 
 import os
 import sqlite3
+import subprocess
+import sys
 from collections.abc import Callable
 from contextlib import closing
 from pathlib import Path
 
 import pytest
 from sqlalchemy import text
+from support.feedback import make_run
 from support.second_thread import run_in_thread
 
 from engine.errors import ConfigurationError, DataError, MailrunError, PausedError
-from engine.ledger import migrate
+from engine.ledger import migrate, runs, snapshots
 from engine.ledger.database import open_ledger, translate_database_errors
 
 
@@ -137,3 +140,24 @@ def test_every_database_error_becomes_a_mailrun_error(tmp_path: Path, said: str,
 def test_errors_not_from_the_database_are_not_translated():
     with pytest.raises(KeyError), translate_database_errors("here"):
         raise KeyError("a bug")
+
+
+def test_ledger_that_is_opened_twice_in_one_process_loses_no_commit(tmp_path: Path):
+    """A file that is closed ends all locks of its process: another process would then remove the log in use."""
+    url = f"sqlite:///{tmp_path / 'ledger.db'}"
+    look = "import sqlite3, sys; print(sqlite3.connect(sys.argv[1]).execute('SELECT count(*) FROM run').fetchone()[0])"
+
+    def count_in_another_process() -> int:
+        done = subprocess.run(
+            [sys.executable, "-c", look, str(tmp_path / "ledger.db")], capture_output=True, check=True
+        )
+        return int(done.stdout)
+
+    first = open_ledger(url)
+    snapshots.list_runs(first)
+    open_ledger(url).close()
+    assert count_in_another_process() == 0
+    with first.write() as tx:
+        runs.insert_run(tx, make_run(), lease_rows=[])
+    assert count_in_another_process() == 1
+    first.close()
