@@ -21,7 +21,7 @@ from engine.campaign.render_error import RenderError
 from engine.campaign.spec import Campaign, check_key
 from engine.campaign.template_parts import HeaderParts, MessageNames, VariantParts
 from engine.campaign.time_zones import find_zone
-from engine.campaign.unsubscribe_links import make_unsubscribe_links
+from engine.campaign.unsubscribe_links import Row, make_unsubscribe_links
 from engine.campaign.unsubscribe_tokens import TokenSigner
 
 LONGEST_SUBJECT = 998  # characters; RFC 5322 2.1.1
@@ -58,6 +58,7 @@ class Renderer:
         signer: signs the unsubscribe links; a marketing campaign needs one.
         seconds: of processor time for one message; None for the default.
         writer: of the transport that sends the messages; None for one of plain UTF-8.
+        run: the digest of the run that opt-outs are counted for; None for messages of no run, such as a preview's.
 
     Raises:
         ConfigurationError: the campaign has unsubscribe links, and there is no signer.
@@ -72,6 +73,7 @@ class Renderer:
         signer: TokenSigner | None,
         seconds: float | None = None,
         writer: PartWriter | None = None,
+        run: bytes | None = None,
     ) -> None:
         check_key(run_key)
         self.seconds = LONGEST_SECONDS if seconds is None else seconds
@@ -84,19 +86,27 @@ class Renderer:
         self._choices: dict[Any, tuple[VariantParts, Locale]] = {}
         self._only_choice = None if self._locale_column else self._choose({})
         self._watchdog = Watchdog(self.seconds)
-        self._links = make_unsubscribe_links(campaign, signer)
+        self._links = make_unsubscribe_links(campaign, signer, run)
         self._tags = (("mailrun-campaign", campaign.name), ("mailrun-key", run_key))
         self._own_tags = campaign.spec.delivery.message_tags
         self._headers = HeaderParts(content)
-        run = _Run(f"{campaign.name}/{run_key}", run_key)
+        shown_run = _Run(f"{campaign.name}/{run_key}", run_key)
         self._recipient = make_recipient({}, "")  # shows one recipient after another
-        shared = {"run": run, "recipient": self._recipient}
+        shared = {"run": shown_run, "recipient": self._recipient}
         self._shared = {
             language: {**variant.subject.globals, **shared, "campaign": _Campaign(campaign, language)}
             for language, variant in content.variants.items()
         }
 
-    def render(self, recipient: Mapping[str, Any], row: int, address: str, *, reader: str | None = None) -> Message:
+    def render(
+        self,
+        recipient: Mapping[str, Any],
+        row: int,
+        address: str,
+        *,
+        reader: str | None = None,
+        place: Row | None = None,
+    ) -> Message:
         """Make the message to one recipient.
 
         Args:
@@ -104,6 +114,7 @@ class Renderer:
             row: the recipient's row in the plan.
             address: the recipient's address.
             reader: the address of the unsubscribe link, when a proof is sent to another person.
+            place: the recipient's lease and the place in it; None for a message of no run.
 
         Raises:
             RenderError: it cannot be made.
@@ -112,7 +123,7 @@ class Renderer:
         self._formats.columns = recipient
         limits.made.total = 0
         try:
-            return self._watchdog.run(self._make, parts, recipient, row, address, reader or address)
+            return self._watchdog.run(self._make, parts, recipient, row, address, reader or address, place)
         except TimeUpError as error:
             raise parts.locate(error, self.seconds) from error
 
@@ -148,7 +159,15 @@ class Renderer:
                 self._choices[wanted] = choice
         return choice
 
-    def _make(self, parts: VariantParts, recipient: Mapping[str, Any], row: int, address: str, reader: str) -> Message:
+    def _make(  # noqa: PLR0913, PLR0917 - as `render` has them; called for each message
+        self,
+        parts: VariantParts,
+        recipient: Mapping[str, Any],
+        row: int,
+        address: str,
+        reader: str,
+        place: Row | None,
+    ) -> Message:
         if not (address.isascii() and address.isprintable()) and NOT_IN_HEADERS.search(address):
             raise RenderError("address", None, "the address has control characters")
         if self._zone_column is not None:
@@ -159,7 +178,7 @@ class Renderer:
         show_recipient(self._recipient, recipient, address)
         headers: tuple[tuple[str, str], ...] = ()
         if self._links is not None:
-            names["unsubscribe_url"], headers = self._links.make_link(reader)
+            names["unsubscribe_url"], headers = self._links.make_link(reader, place)
         else:
             names.pop("unsubscribe_url", None)  # a column must not replace the unsubscribe link
         subject = parts.subject.render_text(names)

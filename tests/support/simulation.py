@@ -235,7 +235,7 @@ class FlakyLedger(Ledger):
 
 
 class _Renderer:
-    def render(self, _content: object, row: int, address: str) -> Message:
+    def render(self, _content: object, row: int, address: str, *, place: object) -> Message:  # noqa: ARG002 - as Renderer
         return make_message(row, address, "s", None, "t", (), ())
 
 

@@ -17,8 +17,10 @@ from engine.clock import Clock
 from engine.feedback.inbound.authority import MailSender, MailTrust, ReceivedMail, Unproven, identify_sender
 from engine.feedback.inbound.dmarc_reports import DmarcReport
 from engine.feedback.inbound.mail import InboundMail, MailKind, read_mail
+from engine.feedback.unsubscribe.attribution import RunAttribution
 from engine.feedback.unsubscribe.tokens import verify_token
 from engine.ledger.database import Ledger
+from engine.ledger.suppressed.opt_outs import OptOut, OptOutMethod
 from engine.ledger.suppressed.reasons import Reason
 from engine.ledger.suppressed.suppressions import Suppression, SuppressionProof, add_suppressions
 
@@ -84,6 +86,13 @@ def judge(received: ReceivedMail, trust: MailTrust) -> JudgedMail:
     return JudgedMail(mail, sender)
 
 
+class _Found(Struct):
+    """Suppressions that mails request, and opt-outs of runs with the keys of their addresses."""
+
+    suppressions: list[Suppression] = field(default_factory=list)
+    opt_outs: list[tuple[str, OptOut]] = field(default_factory=list)
+
+
 class InboundIntake(Struct, frozen=True):
     """Records suppressions for mails.
 
@@ -110,7 +119,7 @@ class InboundIntake(Struct, frozen=True):
         Returns:
             The mails that cannot be read, by their number from 0, with the reason; they are not tried again.
         """
-        found: list[Suppression] = []
+        found, attribution = _Found(), RunAttribution(self.ledger)
         by_sender: list[tuple[InboundMail, str, SuppressionProof]] = []
         broken: dict[int, str] = {}
         for number, judged in enumerate(mails):
@@ -121,8 +130,7 @@ class InboundIntake(Struct, frozen=True):
             if mail.report is not None:
                 self.keep_report(mail.report, judged.sender.unproven is None)
             if kind in (MailKind.UNSUBSCRIBE, MailKind.COMPLAINT):
-                by_token = self._by_token(mail)
-                found += by_token
+                by_token = self._by_token(mail, attribution, found)
                 unproven = None if by_token else self._find_missing_proof(judged)
                 if unproven is not None:
                     self.tally.unproven[unproven] += 1
@@ -133,32 +141,41 @@ class InboundIntake(Struct, frozen=True):
                     proof = SuppressionProof.SOURCE if is_complaint else SuppressionProof.SENDER
                     by_sender += [(mail, address, proof)] if address else []
             self.tally.kinds[str(kind)] += 1
-        found += self._by_address(by_sender)
-        found.sort(key=lambda one: one.reason != Reason.COMPLAINT)  # of two entries for all mail, the complaint is kept
-        self._write(found)
+        found.suppressions += self._by_address(by_sender)
+        # Of two entries for all mail, the complaint is kept.
+        found.suppressions.sort(key=lambda one: one.reason != Reason.COMPLAINT)
+        self._write(found, attribution)
         self.tally.refused.update(broken.values())
         return broken
 
-    def _write(self, found: Iterable[Suppression]) -> None:
+    def _write(self, found: _Found, attribution: RunAttribution) -> None:
         entries: dict[tuple[str, str], Suppression] = {}
-        for one in found:
+        for one in found.suppressions:
             if not self.is_forgotten(one.key):
                 entries.setdefault((one.key, one.topic), one)
         if not entries:
             return
+        keys = {key for key, _ in entries}
         with self.ledger.write() as tx:
+            attribution.record(tx, [opt_out for key, opt_out in found.opt_outs if key in keys])
             added = add_suppressions(tx, entries.values())
         self.tally.suppressed += added
         self.tally.known += len(entries) - added
 
-    def _by_token(self, mail: InboundMail) -> list[Suppression]:
+    def _by_token(self, mail: InboundMail, attribution: RunAttribution, found: _Found) -> bool:
+        """Add what the valid tokens of a mail request; return whether there is any."""
         verified = [valid for token in mail.tokens if (valid := verify_token(token, self.signer))]
         self.tally.forged += bool(mail.tokens) and not verified
-        found = []
-        for address, topic in verified:
+        before = len(found.suppressions)
+        for address, topic, row in verified:
             key = judge_addresses(pl.Series([address], dtype=pl.String))["key"].item(0)
-            found += [self._suppress(mail, key, address, topic, SuppressionProof.TOKEN)] if key is not None else []
-        return found
+            if key is None:
+                continue
+            found.suppressions.append(self._suppress(mail, key, address, topic, SuppressionProof.TOKEN))
+            if mail.kind is MailKind.UNSUBSCRIBE:  # a complaint is counted from SES's events
+                opt_out = attribution.find(row, OptOutMethod.MAILTO, self.clock.now())
+                found.opt_outs += [] if opt_out is None else [(key, opt_out)]
+        return len(found.suppressions) > before
 
     @staticmethod
     def _find_missing_proof(judged: JudgedMail) -> Unproven | None:

@@ -1,4 +1,4 @@
-"""Opt-outs by link: written to the ledger's suppression list."""
+"""Opt-outs by link: written to the ledger's suppression list, and counted for the run whose message had the link."""
 
 from datetime import timedelta
 from functools import partial
@@ -6,7 +6,10 @@ from functools import partial
 import polars as pl
 
 from engine.addresses.parse import judge_addresses
+from engine.feedback.unsubscribe.attribution import RunAttribution
+from engine.feedback.unsubscribe.tokens import FoundToken
 from engine.ledger.suppressed.forgotten import make_find_forgotten
+from engine.ledger.suppressed.opt_outs import OptOut, OptOutMethod
 from engine.ledger.suppressed.reasons import Reason
 from engine.ledger.suppressed.suppressions import (
     Suppression,
@@ -30,14 +33,23 @@ class LedgerOptOuts:
 
     def __init__(self, workspace: Workspace) -> None:
         self._workspace = workspace
+        self._attribution = RunAttribution(workspace.ledger)
 
     def opt_out(self, address: str, topic: str) -> None:
         """Suppress the person of a valid token for its topic."""
+        self._record(address, topic)
+
+    def opt_out_of_run(self, found: FoundToken, method: OptOutMethod) -> None:
+        """Suppress the person of a valid token for its topic, and count the opt-out for the run that it names."""
+        self._record(found.address, found.topic, self._attribution.find(found.row, method, self._workspace.clock.now()))
+
+    def _record(self, address: str, topic: str, counted: OptOut | None = None) -> None:
         workspace, key = self._workspace, _find_key(address)
         if key is None or is_forgotten(workspace, key):
             return  # a forgotten address stays suppressed, and no trace of it is kept
         entry = Suppression(key, topic, Reason.UNSUBSCRIBE, SOURCE, workspace.clock.now(), None, address)
         with workspace.ledger.write() as tx:
+            self._attribution.record(tx, [] if counted is None else [counted])
             add_suppressions(tx, [entry])
 
     def probe(self) -> None:
@@ -46,7 +58,10 @@ class LedgerOptOuts:
             find_suppressions(tx, [""], to_change=True)
 
     def undo(self, address: str, topic: str) -> bool:
-        """Remove an opt-out that this link made within the last hour; also True where it is removed already."""
+        """Remove an opt-out that this link made within the last hour; also True where it is removed already.
+
+        It stays counted for the run: counts say what happened, and are never taken back.
+        """
         workspace, key = self._workspace, _find_key(address)
         if key is None or is_forgotten(workspace, key):
             return False

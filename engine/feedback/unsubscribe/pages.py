@@ -22,6 +22,7 @@ from engine.settings import Settings
 
 ONE_CLICK = "List-Unsubscribe", "One-Click"  # RFC 8058: name and value of the form
 UNDO = "undo", "1"
+BY_PAGE = "by", "page"  # in the form of the page alone: a mail program posts ONE_CLICK and nothing more
 _FOLDER = Path(__file__).parent / "pages"
 
 
@@ -142,16 +143,16 @@ def choose_page_language(accept: str, available: Mapping[str, object]) -> str:
     return choose_language(read_locales(accept), available) or "en"
 
 
-def _make_form(name: str, value: str, label: str, style: str = "") -> Markup:
-    return Markup(
-        '<form method="post"><input type="hidden" name="{}" value="{}">'
-        '<button type="submit" class="{}">{}</button></form>'
-    ).format(name, value, style, label)
+def _make_form(label: str, style: str, *fields: tuple[str, str]) -> Markup:
+    hidden = Markup("").join(Markup('<input type="hidden" name="{}" value="{}">').format(*one) for one in fields)
+    return Markup('<form method="post">{}<button type="submit" class="{}">{}</button></form>').format(
+        hidden, style, label
+    )
 
 
 _FORMS = {
-    PageKind.ASK: lambda words: _make_form(*ONE_CLICK, words["unsubscribe"]),
-    PageKind.DONE: lambda words: _make_form(*UNDO, words["undo"], "quiet"),
+    PageKind.ASK: lambda words: _make_form(words["unsubscribe"], "", ONE_CLICK, BY_PAGE),
+    PageKind.DONE: lambda words: _make_form(words["undo"], "quiet", UNDO),
 }
 
 

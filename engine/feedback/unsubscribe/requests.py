@@ -8,7 +8,7 @@ identifies the person, and no answer shows the address.
 from collections.abc import Mapping
 from enum import StrEnum
 from functools import partial
-from typing import Protocol
+from typing import Protocol, runtime_checkable
 from urllib.parse import parse_qsl
 
 from msgspec import Struct, field
@@ -17,8 +17,9 @@ from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.errors import MailrunError
 from engine.feedback.inbound.header_fields import UnreadableMailError, read_content_type, read_fields, unfold
 from engine.feedback.inbound.mail_parts import split_multipart
-from engine.feedback.unsubscribe.pages import ONE_CLICK, UNDO, PageKind, UnsubscribePages
+from engine.feedback.unsubscribe.pages import BY_PAGE, ONE_CLICK, UNDO, PageKind, UnsubscribePages
 from engine.feedback.unsubscribe.tokens import FoundToken, find_token, is_probe
+from engine.ledger.suppressed.opt_outs import OptOutMethod
 from engine.logs import get_logger
 
 MOST_BODY_BYTES = 8 * 1024
@@ -93,13 +94,22 @@ class OptOuts(Protocol):
         """Undo a recent opt-out by link; False where there is another reason, or it is too old."""
 
 
+@runtime_checkable
+class RunOptOuts(OptOuts, Protocol):
+    """Records a person's request, and the row of the run whose message had the link."""
+
+    def opt_out_of_run(self, found: FoundToken, method: OptOutMethod) -> None:
+        """Suppress as `opt_out` does, and count the opt-out for the run, where the token names one."""
+
+
 def answer_request(request: LinkRequest, signer: TokenSigner, opt_outs: OptOuts, pages: UnsubscribePages) -> LinkAnswer:
     """Answer a request to an unsubscribe link.
 
     Args:
         request: the request.
         signer: verifies tokens, with every key that ever signed a link.
-        opt_outs: records the address and the topic of a valid token, before 200 is answered.
+        opt_outs: records the address and the topic of a valid token, before 200 is answered; one of `RunOptOuts` also
+            gets the row of the run.
         pages: what a person sees.
     """
     headers = {**HEADERS, "Content-Security-Policy": pages.policy}
@@ -140,7 +150,11 @@ def _act(request: LinkRequest, found: FoundToken, opt_outs: OptOuts) -> tuple[in
         if is_probe(found):
             opt_outs.probe()
             return 200, LinkMeaning.PROBED, PageKind.DONE
-        opt_outs.opt_out(found.address, found.topic)
+        if isinstance(opt_outs, RunOptOuts):
+            by_page = has_field(request.content_type, request.body, *BY_PAGE)
+            opt_outs.opt_out_of_run(found, OptOutMethod.PAGE if by_page else OptOutMethod.ONE_CLICK)
+        else:
+            opt_outs.opt_out(found.address, found.topic)
         return 200, LinkMeaning.UNSUBSCRIBED, PageKind.DONE
     if has_field(request.content_type, request.body, *UNDO):
         if not is_probe(found) and opt_outs.undo(found.address, found.topic):

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from urllib.parse import unquote
 
 from engine.addresses.rules import MAX_ADDRESS_BYTES
-from engine.campaign.unsubscribe_tokens import TOKEN_PATTERN, TokenSigner
+from engine.campaign.unsubscribe_tokens import TOKEN_PATTERN, TokenContent, TokenRow, TokenSigner
 
 MOST_TOKENS = 8  # of one text
 _NOBODY = ""
@@ -14,11 +14,12 @@ _TOKENS = re.compile(f"(?=({_TOKEN.pattern}))")  # the text before a token may l
 
 
 class FoundToken(NamedTuple):
-    """A valid token, with the address that it unsubscribes and the topic."""
+    """A valid token, with the address that it unsubscribes, the topic, and the row of the run that it was made for."""
 
     token: str
     address: str
     topic: str
+    row: TokenRow | None = None
 
 
 def make_probe(signer: TokenSigner, topic: str) -> str:
@@ -51,9 +52,9 @@ def find_tokens(text: str) -> list[str]:
     return _TOKEN.findall(text)[:MOST_TOKENS]
 
 
-def verify_token(token: str, signer: TokenSigner | None) -> tuple[str, str] | None:
-    """Return the address and topic of a token; None for one that we did not sign, or have no keys for."""
+def verify_token(token: str, signer: TokenSigner | None) -> TokenContent | None:
+    """Return what a token holds; None for one that we did not sign, or have no keys for."""
     if signer is None or _TOKEN.fullmatch(token) is None:
         return None
-    found = signer.verify(token)
-    return found if found is not None and len(found[0]) <= MAX_ADDRESS_BYTES else None
+    found = signer.read(token)
+    return found if found is not None and len(found.address) <= MAX_ADDRESS_BYTES else None

@@ -78,10 +78,8 @@ def record_opt_outs(tx: Connection, opt_outs: Iterable[OptOut]) -> int:
     added = 0
     for run, of_run in groupby(sorted(opt_outs, key=attrgetter("run", "lease")), key=attrgetter("run")):
         found = list(of_run)
-        rows = _lock_leases(tx, run, {one.lease for one in found})
+        rows = _read_leases(tx, run, {one.lease for one in found})
         known = [one for one in found if 0 <= one.index < rows.get(one.lease, 0)]
-        if not known or _is_pruned(tx, run):
-            continue
         of_leases = groupby(known, key=attrgetter("lease"))
         set_flags(tx, run, {lease: [(one.index, Flag.UNSUBSCRIBED) for one in some] for lease, some in of_leases}, rows)
         for one in known:
@@ -89,12 +87,15 @@ def record_opt_outs(tx: Connection, opt_outs: Iterable[OptOut]) -> int:
     return added
 
 
-def _lock_leases(tx: Connection, run: str, ordinals: Iterable[int]) -> dict[int, int]:
-    """Return the rows of leases, which `prune` cannot remove now; a worker that writes them is not delayed."""
+def _read_leases(tx: Connection, run: str, ordinals: Iterable[int]) -> dict[int, int]:
+    """Return the rows of leases of a run that is not pruned.
+
+    Nothing is locked, so that no worker waits: a prune of this moment at worst does not count the opt-out.
+    """
     table = lease_table.c
-    wanted = select(table.ordinal, table.rows).where(table.run == run, table.ordinal.in_(sorted(ordinals)))
-    locked = wanted.order_by(table.ordinal).with_for_update(read=True, key_share=True)
-    return {row.ordinal: row.rows for row in tx.execute(locked)}
+    wanted = select(table.ordinal, table.rows).join(run_table, run_table.c.name == table.run)
+    mine = (table.run == run, table.ordinal.in_(sorted(ordinals)), run_table.c.pruned_at.is_(None))
+    return {row.ordinal: row.rows for row in tx.execute(wanted.where(*mine))}
 
 
 def _is_pruned(tx: Connection, run: str) -> bool:

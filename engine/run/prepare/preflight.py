@@ -229,4 +229,5 @@ def _mail_to(url: str, signer: TokenSigner) -> list[tuple[str, str]]:
     mail = EmailMessage()
     mail["From"], mail["To"] = "somebody@client.example", unquote(to)
     mail["Subject"] = unquote(query.removeprefix("subject="))
-    return [whom for token in _read_mail(mail.as_bytes()).tokens if (whom := verify_token(token, signer))]
+    tokens = _read_mail(mail.as_bytes()).tokens
+    return [(found.address, found.topic) for token in tokens if (found := verify_token(token, signer))]

@@ -33,7 +33,8 @@ class MessageMaker(Struct, frozen=True, kw_only=True):
             self.results.keep_suppressed(opened, recipient.row, reason)
             return None
         try:
-            message = self.renderer.render(recipient.content, recipient.row, recipient.address)
+            place = opened.place_of(recipient.row)
+            message = self.renderer.render(recipient.content, recipient.row, recipient.address, place=place)
             return self.transport.prepare(message)
         except RenderError as error:
             self.results.keep_failure(opened, recipient.row, error)

@@ -52,6 +52,13 @@ class OpenLease(Struct, eq=False):
     _calls_ended: asyncio.Event = field(default_factory=asyncio.Event)
     _spread: pl.DataFrame | None = None
     _turns: "Turns | None" = None
+    _indexes: dict[int, int] = field(default_factory=dict)
+
+    def place_of(self, row: int) -> tuple[int, int]:
+        """Return the ordinal of the lease, and a row's place in it, in the plan's order, from 0."""
+        if not self._indexes:
+            self._indexes.update(zip(self.recipients["row"].to_list(), range(self.recipients.height), strict=True))
+        return self.lease.ordinal, self._indexes[row]
 
     @property
     def complete(self) -> bool:

@@ -17,6 +17,7 @@ from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.delivery.outbound import Outbound, open_outbounds
 from engine.errors import PausedError, UsageError
 from engine.ledger import runs
+from engine.ledger.identity import digest_run, read_identity
 from engine.ledger.journal import Outcome
 from engine.ledger.worker_locks import hold_worker_lock
 from engine.logs import get_logger
@@ -164,7 +165,15 @@ async def send(context: SendContext, request: SendRequest, frozen: FrozenRun, ro
         await complete_facts_unless_stopped(context.ledger, context.store, stop)
     request.begin(read_accounts(context, name))
     processes = WorkerProcesses(request.start_worker, request.processes, stop, context.clock)
-    content, key, loads = compile_or_reuse(campaign), name.rpartition("/")[2], dict[str, tuple[int, float]]()
+    content, loads = compile_or_reuse(campaign), dict[str, tuple[int, float]]()
+    make_renderer = partial(
+        Renderer,
+        content,
+        campaign,
+        run_key=name.rpartition("/")[2],
+        signer=signer,
+        run=digest_run(read_identity(context.ledger), name),
+    )
 
     async def send_through(context: SendContext, route: Route, region: RegionPart | None) -> None:
         assert route.quota is not None  # noqa: S101 - it is ready
@@ -183,7 +192,7 @@ async def send(context: SendContext, request: SendRequest, frozen: FrozenRun, ro
                 quota=route.quota,
                 read_quota=route.outbound.read_quota,
                 transport=opened,
-                renderer=Renderer(content, campaign, run_key=key, signer=signer, writer=opened.writer),
+                renderer=make_renderer(writer=opened.writer),
                 count=request.count,
                 processes=processes if region is None else RegionProcesses(processes, loads, region.name),
                 read_ses_rates=read_ses_rates,

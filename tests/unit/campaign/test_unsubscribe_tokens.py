@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from engine.campaign.unsubscribe_tokens import TOKEN_PATTERN, TokenSigner
+from engine.campaign.unsubscribe_tokens import TOKEN_PATTERN, TokenContent, TokenRow, TokenSigner
 from engine.errors import ConfigurationError
 
 OLD, NEW = b"an old key of 24 bytes..", b"a new key of 24 bytes..."
@@ -81,6 +81,10 @@ def test_old_links_still_work_after_a_key_change() -> None:
         "2.YQ.AAAAAAAAAAAAAAAAAAAAAA",
         "2.ü.ü",
         "2.\ud800.x",
+        "3.",
+        "3..",
+        "3.YQ.AAAAAAAAAAAAAAAAAAAAAA",
+        "3.\ud800.x",
     ],
 )
 def test_invalid_token_identifies_nobody(token: str) -> None:
@@ -91,3 +95,32 @@ def test_invalid_token_identifies_nobody(token: str) -> None:
 def test_missing_and_short_keys_are_refused(keys: list[bytes]) -> None:
     with pytest.raises(ConfigurationError, match="openssl rand -hex 32"):
         TokenSigner(keys)
+
+
+# Of (address, topic, digest of the run, lease, index); of every length modulo 3.
+OF_VERSION_3 = {
+    ("a@b.example", "t", b"\0\0\0\0\0\0", 0, 0): "3.LEY8uPJbi4cviDoyRPKq9zGRPXSPzQ.rX7eYZWW28KQgA_KL6Ay4A",
+    ("ab@b.example", "t", b"abcdef", 1, 127): "3.pxQYUHpZIJe-jUOhR87FWeMv-t1HdL8.savD4EeGSkzfI_sjCdVfRg",
+    ("abc@b.example", "t", b"abcdef", 128, 4999): "3.x_Ux29HMX6ReQYyCV67tBEiUl4kNgm-BLrs.55AyshlFU0XgheGhNs7B4Q",
+    (
+        "bjørn@bücher.example",
+        "Grüße",
+        b"\xff" * 6,
+        2**31 - 1,
+        2**31 - 1,
+    ): "3.tBmIgmEDgMldLtxBXEySBn5i5cfRnSlpA_-ZAYN_0e3sbdyC8crzDGws-bmwihU.8g-otSVA0lXh6pr6T8JAeg",
+}
+
+
+@pytest.mark.parametrize(("made_of", "token"), OF_VERSION_3.items())
+def test_token_of_a_run_is_always_the_same(made_of: tuple[str, str, bytes, int, int], token: str) -> None:
+    address, topic, run, lease, index = made_of
+    signer = TokenSigner([KEY_OF_VERSION_1])
+    assert signer.bind_run(topic, run).sign(address, lease, index) == token
+    assert re.fullmatch(TOKEN_PATTERN, token)
+    assert signer.read(token) == TokenContent(address, topic, TokenRow(run, lease, index))
+
+
+@pytest.mark.parametrize(("whom", "token"), [*OF_VERSION_1.items(), *OF_VERSION_2.items()])
+def test_tokens_of_earlier_versions_name_no_run(whom: tuple[str, str], token: str) -> None:
+    assert TokenSigner([NEW, KEY_OF_VERSION_1]).read(token) == TokenContent(*whom, None)

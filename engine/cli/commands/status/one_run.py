@@ -12,6 +12,7 @@ from engine.cli.console import print_json, print_lines
 from engine.ledger.decisions import Decision, list_decisions
 from engine.ledger.notices.outbox import NotificationRecord, list_notifications
 from engine.ledger.runs import OVER
+from engine.ledger.suppressed.opt_outs import UnsubscribeCounts, count_unsubscribes
 from engine.ledger.workers import read_vitals
 from engine.on_demand import OnDemand
 from engine.progress import step
@@ -33,6 +34,7 @@ class _RunStatus(Struct, frozen=True):
     """Everything that `status RUN` shows."""
 
     accounts: Accounts
+    unsubscribes: UnsubscribeCounts
     vitals: Sequence[Mapping[str, Any]]
     findings: Sequence[GuardFinding]
     canary: Mapping[str, Any] | None
@@ -44,6 +46,7 @@ class _RunStatus(Struct, frozen=True):
     def to_json(self) -> dict[str, Any]:
         """Return the document of --json."""
         return self.accounts.to_json() | {
+            "unsubscribes": msgspec.to_builtins(self.unsubscribes),
             "vitals": self.vitals,
             "guard": [finding.to_json() for finding in self.findings],
             "canary": self.canary,
@@ -59,6 +62,9 @@ class _RunStatus(Struct, frozen=True):
             yield self.accounts.reason
         yield from advise_on_workers(self.accounts)
         yield from advise_on_in_doubt(self.accounts)
+        if (counts := self.unsubscribes).total:
+            ways = (f"SES {counts.ses:,}", f"one click {counts.one_click:,}", f"page {counts.page:,}")
+            yield f"unsubscribed: {counts.total:,} ({', '.join(ways)}, mail {counts.mailto:,})"
         if self.canary:
             yield run_output.format_canary(self.canary)
         yield from (f"guard, {finding.level}: {finding.describe()}" for finding in self.findings)
@@ -116,6 +122,7 @@ def _read_run(workspace: Workspace, name: str, *, with_outgoing: bool) -> _RunSt
     with ledger.read() as tx:
         vitals, decisions = read_vitals(tx, name, now), list_decisions(tx, name)
         notifications = list_notifications(tx, name)
+        unsubscribes = count_unsubscribes(tx, name)
         findings = [] if known.state in OVER else judge_now(tx, known, read_guard_spec(facts), now, vitals)
         canary = describe_canary(tx, known, read_canary_spec(facts))
     changes = list_changes(known, workspace.store, workspace.settings.workspace)
@@ -123,4 +130,4 @@ def _read_run(workspace: Workspace, name: str, *, with_outgoing: bool) -> _RunSt
     if with_outgoing:
         with step("reading events"):
             outgoing = _count_outgoing(workspace.store, name, known.created_at)
-    return _RunStatus(accounts, vitals, findings, canary, changes, decisions, outgoing, notifications)
+    return _RunStatus(accounts, unsubscribes, vitals, findings, canary, changes, decisions, outgoing, notifications)

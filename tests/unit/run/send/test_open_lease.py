@@ -34,3 +34,14 @@ async def test_wait_for_calls_ends_with_the_last_of_them():
     assert not waiting.done()
     opened.end_calls(1)
     await waiting
+
+
+def test_place_of_a_row_is_that_of_the_plan_whatever_is_sent_first():
+    """Receivers are spread, and a resumed lease has results: an unsubscribe token names the same place."""
+    opened = make_lease([f"{name}@{domain}.example" for domain in "ab" for name in "vwxyz"])
+    turns = [recipient.row for recipient in opened.left()]
+    assert turns != list(range(1, 11))
+    assert [opened.place_of(row) for row in turns] == [(0, row - 1) for row in turns]
+    resumed = make_lease(opened.recipients["key"].to_list())
+    resumed.results.update({row: Result(row, Outcome.SENT, "id", None, 1.0, 1) for row in turns[:5]})
+    assert [resumed.place_of(one.row) for one in resumed.left()] == [opened.place_of(row) for row in turns[5:]]
