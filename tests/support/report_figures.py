@@ -132,17 +132,17 @@ def make_bare_figures(**changes: Any) -> Figures:
 
 
 def make_time_line() -> TimeLine:
-    """Make the time line of a run with a slow start, a pause and some throttling, in steps of ten seconds."""
-    steps = 253
-    moving = [0 if 72 <= step < 114 else 1 for step in range(steps)]
-    sent = [round(moving[step] * min(232, 40 + 9 * step) * (1 + 0.05 * math.sin(step))) for step in range(steps)]
+    """Make the time line of a run with a slow start, a pause and some throttling, in steps of a minute."""
+    steps = 43
+    moving = [0 if 12 <= step < 19 else 1 for step in range(steps)]
+    sent = [round(moving[step] * min(1400, 240 + 320 * step) * (1 + 0.05 * math.sin(step))) for step in range(steps)]
     return TimeLine(
-        10,
-        [round(START.timestamp()) + 10 * step for step in range(steps)],
+        60,
+        [round(START.timestamp()) + 60 * step for step in range(steps)],
         sent,
-        [1 if step % 18 == 5 and moving[step] else 0 for step in range(steps)],
-        [step % 7 if 30 < step < 60 else 0 for step in range(steps)],
-        [None if not moving[step] else 25.0 if step < 130 else 24.0 for step in range(steps)],
+        [1 if step % 5 == 3 and moving[step] else 0 for step in range(steps)],
+        [step % 7 if 5 < step < 10 else 0 for step in range(steps)],
+        [None if not moving[step] else 25.0 if step < 22 else 24.0 for step in range(steps)],
     )
 
 

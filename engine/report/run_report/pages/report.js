@@ -4,6 +4,7 @@
   const holder = document.getElementById("lines");
   if (!holder) return;
   const data = JSON.parse(document.getElementById("time-line").textContent);
+  const sentLine = document.getElementById("sent-line");
   const readout = document.getElementById("readout");
   const root = document.documentElement;
   const paperWidth = 660;
@@ -90,7 +91,7 @@
 
   function draw() {
     charts.forEach((chart) => chart.destroy());
-    width = root.classList.contains("paper") ? paperWidth : Math.max(240, holder.clientWidth - 8);
+    width = root.classList.contains("paper") ? paperWidth : Math.max(240, sentLine.clientWidth);
     const stepped = uPlot.paths.stepped({ align: 1 });
     const left = 62;
     const sent = new uPlot(
@@ -105,7 +106,7 @@
         ],
       },
       [times, last(rates), last(data.limit)],
-      document.getElementById("sent-line"),
+      sentLine,
     );
     const bars = uPlot.paths.bars({ align: 1, size: [0.9, 24] });
     const lost = new uPlot(
@@ -132,12 +133,14 @@
     root.classList.toggle("paper", isPaper);
     draw();
   }
+  document.getElementById("undrawn").hidden = true;
+  document.getElementById("chart").hidden = false;
   draw();
   matchMedia("(prefers-color-scheme: dark)").addEventListener("change", draw);
   media.addEventListener("change", (event) => setPaper(event.matches));
   addEventListener("beforeprint", () => setPaper(true));
   addEventListener("afterprint", () => setPaper(false));
   new ResizeObserver(() => {
-    if (!root.classList.contains("paper") && Math.max(240, holder.clientWidth - 8) !== width) draw();
+    if (!root.classList.contains("paper") && Math.max(240, sentLine.clientWidth) !== width) draw();
   }).observe(holder);
 })();
