@@ -64,26 +64,27 @@ _LAYOUT = {"rules": {"color-contrast": {"enabled": False}}}
 
 
 @pytest.mark.parametrize(
-    ("name", "scheme", "size", "rules"),
+    ("name", "look", "rules"),
     [
-        ("whole", "light", _SIZES[0], _ALL),
-        ("whole", "light", _SIZES[1], _LAYOUT),
-        ("whole", "dark", _SIZES[0], _COLOURS),
-        ("bare", "light", _SIZES[1], _ALL),
-        ("bare", "dark", _SIZES[0], _COLOURS),
-        ("hostile", "dark", _SIZES[0], None),
-        ("hostile", "light", _SIZES[1], None),
+        ("whole", ("light", *_SIZES[0]), _ALL),
+        ("whole", ("light", *_SIZES[1]), _LAYOUT),
+        ("whole", ("dark", *_SIZES[0]), _COLOURS),
+        ("bare", ("light", *_SIZES[1]), _ALL),
+        ("bare", ("dark", *_SIZES[0]), _COLOURS),
+        ("hostile", ("dark", *_SIZES[0]), None),
+        ("hostile", ("light", *_SIZES[1]), None),
     ],
 )
-def test_report_fits_is_accessible_and_reaches_nothing(  # noqa: PLR0913 - one for each column
-    browser: Browser, tmp_path: Path, name: str, scheme: str, size: tuple[int, int], rules: dict[str, Any] | None
+def test_report_fits_is_accessible_and_reaches_nothing(
+    browser: Browser, tmp_path: Path, name: str, look: tuple[str, int, int], rules: dict[str, Any] | None
 ):
     """No violation of axe, no scrolling to the side, no error, nothing that the policy blocks, no request."""
-    viewport = {"width": size[0], "height": size[1]}
+    scheme, width, height = look
+    viewport = {"width": width, "height": height}
     watched = open_report(browser, tmp_path, _CONTENT[name], color_scheme=scheme, viewport=viewport)
     page = watched.page
     page.evaluate("document.querySelectorAll('details').forEach((one) => { one.open = true; })")
-    assert page.evaluate("document.documentElement.scrollWidth") == size[0]
+    assert page.evaluate("document.documentElement.scrollWidth") == width
     if rules is not None:
         found = Axe().run(page, options=rules)
         assert found.violations_count == 0, found.generate_report()
