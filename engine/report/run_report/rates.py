@@ -34,8 +34,8 @@ KINDS = (
     ComparedRate("Delivered", "delivered", "sent", 1),
     ComparedRate("Bounced", "bounced", "sent", -1),
     ComparedRate("Complained", "complained", "delivered", -1),
-    ComparedRate("Opened", "opened", "delivered", 1),
-    ComparedRate("Clicked", "clicked", "delivered", 1),
+    ComparedRate("Opened", "opened_by_people", "delivered", 1),
+    ComparedRate("Clicked", "clicked_by_people", "delivered", 1),
     ComparedRate("Unsubscribed", "unsubscribed", "delivered", -1),
 )
 

@@ -140,6 +140,8 @@ COMMANDS = [
     "status",
     f"status {RUN}",
     f"status {CANARY}",
+    f"report {RUN}",
+    f"report {CANARY}",
     f"work {RUN}",
     f"audit {RUN}",
     f"audit {RUN} --against RECORD",
