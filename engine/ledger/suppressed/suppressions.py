@@ -161,7 +161,7 @@ def find_suppressions(tx: Connection, keys: Collection[str], *, to_change: bool 
         some = select(suppression_table).where(table.key.in_(ordered[start : start + _PARAMETERS]))
         # Locks are acquired in one order, so that two transactions never deadlock.
         rows = tx.execute(some.order_by(table.key, table.topic).with_for_update() if to_change else some)
-        found += map(_from_row, rows)
+        found += map(from_row, rows)
     return found
 
 
@@ -173,8 +173,8 @@ def find_blocking(tx: Connection, keys: Collection[str]) -> list[Suppression]:
     domains = {key.rpartition("@")[2] for key in keys}
     listed = [*keys, *(key for domain in domains for key in list_domain_keys(domain))]
     if tx.dialect.name == "postgresql":
-        return list(map(_from_row, tx.execute(_BLOCKING_POSTGRES, {"keys": listed})))
-    return list(map(_from_row, tx.execute(_BLOCKING_SQLITE, {"keys": orjson.dumps(listed).decode()})))
+        return list(map(from_row, tx.execute(_BLOCKING_POSTGRES, {"keys": listed})))
+    return list(map(from_row, tx.execute(_BLOCKING_SQLITE, {"keys": orjson.dumps(listed).decode()})))
 
 
 _BLOCKING_POSTGRES = select(suppression_table).where(
@@ -226,7 +226,7 @@ def iterate_suppressions(ledger: Ledger) -> Iterator[list[Suppression]]:
     while block is None or len(block) == _ROWS_AT_ONCE:
         later = ordered if block is None else ordered.where(place > tuple_(block[-1].key, block[-1].topic))
         with ledger.read() as tx:
-            block = [_from_row(row) for row in tx.execute(later)]
+            block = [from_row(row) for row in tx.execute(later)]
         if block:
             yield block
 
@@ -244,5 +244,6 @@ def _to_row(item: Suppression) -> dict[str, Any]:
     }
 
 
-def _from_row(row: Row[Any]) -> Suppression:
+def from_row(row: Row[Any]) -> Suppression:
+    """Make an entry of a row of the table."""
     return Suppression(row.key, row.topic, row.reason, row.source, row.at, row.event, row.address, row.proof)
