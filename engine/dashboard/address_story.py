@@ -80,9 +80,9 @@ def _tell_message(message: AddressMessage) -> Iterator[StoryItem]:
     run, row, outcome = message.run, message.row, message.outcome
     place = (("Row", f"{row.file}, line {row.line}" if row.file else f"row {row.row}"),)
     if row.reason is not None:
-        details = (("Why", row.detail), *place) if row.detail else place
+        why = [("Why", row.detail)] if row.detail else []
         what = f"Excluded: {row.reason.replace('_', ' ')}"
-        yield StoryItem(at=run.created_at, what=what, tone="warn", run=run.name, details=details)
+        yield StoryItem(at=run.created_at, what=what, tone="warn", run=run.name, details=[*why, *place])
         return
     yield StoryItem(at=run.created_at, what="Planned as a recipient", run=run.name, details=place)
     if outcome is None or outcome.outcome not in _OUTCOMES:
@@ -148,7 +148,7 @@ def list_advice(record: AddressRecord) -> list[AddressAdvice]:
         for run in record.unread
     ]
     if not advice and not record.is_domain and not record.messages and not record.pruned:
-        advice.append(AddressAdvice("No run knows this address. Check its spelling, and the audience of the campaign."))
+        advice.append(AddressAdvice("No run has this address. Check its spelling, and the audience of the campaign."))
     return advice
 
 

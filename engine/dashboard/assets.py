@@ -16,6 +16,7 @@ _FILES = (
     _OWN / "dashboard.css",
     _OWN / "live.js",
     _OWN / "charts.js",
+    _OWN / "parts.js",
     _SHARED / "vendor" / "uPlot.iife.min.js",
     _SHARED / "vendor" / "uPlot.min.css",
 )

@@ -18,7 +18,7 @@ T = TypeVar("T")
 _MOST = 64  # of different values; the oldest is dropped
 
 
-class Reading(Struct, frozen=True):
+class ReadSoFar(Struct, frozen=True):
     """What is known of a value.
 
     Attributes:
@@ -39,12 +39,14 @@ class BackgroundReading(Generic[T]):
 
     Args:
         name: for the log.
-        read: reads it; may take any time, and raise.
+        read: reads it; may take any time, and raise. Its argument publishes what is known so far.
         lasts: for how long it is not read again.
         clock: both of its times.
     """
 
-    def __init__(self, name: str, read: Callable[[], T], lasts: timedelta, clock: Clock | None = None) -> None:
+    def __init__(
+        self, name: str, read: Callable[[Callable[[T], None]], T], lasts: timedelta, clock: Clock | None = None
+    ) -> None:
         self._name, self._read, self._lasts, self._clock = name, read, lasts, clock or SystemClock()
         self._lock = threading.Lock()
         self._done = threading.Event()
@@ -54,7 +56,7 @@ class BackgroundReading(Generic[T]):
         self._tried: float | None = None
         self._is_running = False
 
-    def get(self, wait_seconds: float = 0.0) -> Reading:
+    def get(self, wait_seconds: float = 0.0) -> ReadSoFar:
         """Return what is known; begin to read where that is too old.
 
         Args:
@@ -71,13 +73,23 @@ class BackgroundReading(Generic[T]):
         if is_empty and wait_seconds > 0:
             self._done.wait(wait_seconds)
         with self._lock:
-            return Reading(self._value, self._at, self._problem, self._is_running)
+            return ReadSoFar(self._value, self._at, self._problem, self._is_running)
+
+    def expire(self) -> None:
+        """Let the next `get` read again."""
+        with self._lock:
+            self._tried = None
+
+    def _publish(self, value: T) -> None:
+        with self._lock:
+            self._value, self._at = value, self._clock.now()
+            self._done.set()
 
     def _work(self) -> None:
         value: T | None = None
         problem: MailrunError | None = None
         try:
-            value = self._read()
+            value = self._read(self._publish)
         except MailrunError as error:
             problem = error
         except Exception as error:  # noqa: BLE001 - of a library, about an answer of another form; a page must not fail
@@ -110,3 +122,9 @@ def find_reading(key: tuple[str, ...], make: Callable[[], BackgroundReading[T]])
                 _READINGS.pop(next(iter(_READINGS)))
             _READINGS[key] = make()
         return _READINGS[key]
+
+
+def is_begun(key: tuple[str, ...]) -> bool:
+    """Return whether a page of this process has asked for the reading of a key."""
+    with _LOCK:
+        return key in _READINGS

@@ -57,10 +57,22 @@ def _page(name: str) -> OnDemand:
     return OnDemand(f"engine.dashboard.pages.{name}")
 
 
-NAVIGATION = (NavigationEntry("/", "Runs"),)
+NAVIGATION = (
+    NavigationEntry("/", "Runs"),
+    NavigationEntry("/compare", "Compare"),
+    NavigationEntry("/address", "Address"),
+    NavigationEntry("/suppressions", "Suppressions"),
+    NavigationEntry("/account", "Account"),
+)
 
 ROUTES = (
     PageRoute("/", _page("run_list:read_run_list")),
+    PageRoute("/compare", _page("compare:read_comparison"), section="/compare"),
+    PageRoute("/address", _page("address:read_address_form"), section="/address"),
+    PageRoute("/address", _page("address:read_address"), section="/address", method="POST"),
+    PageRoute("/suppressions", _page("suppressions:read_suppressions"), section="/suppressions"),
+    PageRoute("/account", _page("account:read_account"), section="/account"),
+    PageRoute("/account", _page("account:read_account"), section="/account", method="POST"),
     PageRoute(_RUN, _page("one_run:read_one_run")),
     PageRoute(f"{_RUN}/live", _page("one_run:read_one_run"), is_live=True),
     PageRoute(f"{_RUN}/errors", _page("errors:read_errors")),

@@ -13,22 +13,26 @@ window.mailrunCharts = (() => {
       dash: series.dashed ? [6, 5] : undefined,
       fill: series.filled ? stroke + "2e" : undefined,
       points: { show: false },
-      spanGaps: false,
+      spanGaps: Boolean(series.joined),
       value: (_, value) => (value == null ? "–" : value.toLocaleString("en", { maximumFractionDigits: 1 })),
     };
   }
 
   const clock = (at, step) => new Date(at * 1000).toLocaleTimeString("en-GB", step < 60 ? {} : { hour: "2-digit", minute: "2-digit" });
 
+  const since = (at) => `${at.toLocaleString("en")} s`;
+
   function draw(element, series, points) {
+    const isElapsed = element.dataset.x === "seconds"; // since the start, not a time of day
+    const write = isElapsed ? since : clock;
     const axis = { stroke: colour("--soft"), grid: { stroke: colour("--line"), width: 1 }, ticks: { show: false }, font: "12px system-ui" };
     const options = {
       width: element.clientWidth - 24,
       height: 180,
       cursor: { drag: { x: false, y: false } },
-      scales: { x: { time: true }, y: { range: (_, low, high) => [0, Math.max(high || 0, 1) * 1.08] } },
-      axes: [{ ...axis, space: 76, values: (_, ticks, __, ___, step) => ticks.map((at) => clock(at, step)) }, { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString("en")) }],
-      series: [{ label: "Time", value: (_, at) => (at == null ? "–" : clock(at, 1)) }, ...series.map(describe)],
+      scales: { x: { time: !isElapsed }, y: { range: (_, low, high) => [0, Math.max(high || 0, 1) * 1.08] } },
+      axes: [{ ...axis, space: 76, values: (_, ticks, __, ___, step) => ticks.map((at) => write(at, step)) }, { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString("en")) }],
+      series: [{ label: isElapsed ? "Since the start" : "Time", value: (_, at) => (at == null ? "–" : write(at, 1)) }, ...series.map(describe)],
     };
     const data = [points.map((point) => point.at), ...series.map((one) => points.map((point) => point[one.key] ?? null))];
     return new uPlot(options, data, element);

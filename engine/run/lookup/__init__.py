@@ -1,1 +1,1 @@
-"""Look up one address: in plans, outcomes, events and suppressions, without an index that has to be made first."""
+"""Reads across runs: look up one address in all of them, and compare some of them."""
