@@ -18,7 +18,7 @@ from engine.account.pools.addresses import PoolKind
 from engine.account.pools.overview import PoolOverview, read_pools
 from engine.account.reputation.picture import read_reputation
 from engine.account.services import AwsServices, open_services
-from engine.errors import MailrunError
+from engine.errors import ConfigurationError, MailrunError
 from engine.report.dmarc_figures import summarize_dmarc
 from engine.report.own_figures import read_own_figures
 from engine.report.reputation_page import ReputationReport
@@ -70,7 +70,10 @@ def read_picture(workspace: Workspace, publish: Callable[[AccountPicture], None]
 async def _read(workspace: Workspace, publish: Callable[[AccountPicture], None]) -> AccountPicture:
     picture = AccountPicture()
     async with open_services() as services:
-        picture = replace(picture, overview=await _try(_read_overview(services)))
+        overview = await _try(_read_overview(services))
+        if isinstance(overview.problem, ConfigurationError):  # no region or no credentials: the same for all parts
+            raise overview.problem
+        picture = replace(picture, overview=overview)
         publish(picture)
         ranges = tuple(map(IPv4Network, workspace.settings.ses.own_addresses))
         picture = replace(picture, pools=await _try(_read_pools(services, ranges)))
