@@ -75,7 +75,7 @@ def test_every_answer_has_the_headers_that_keep_it_safe(url: str, name: str, pat
     assert ("'unsafe-inline'" in policy) == ("sandbox allow-scripts;" in policy)
     assert "frame-ancestors" in policy
     assert reply.headers["x-content-type-options"] == "nosniff"
-    assert reply.headers["referrer-policy"] == "no-referrer"
+    assert reply.headers["referrer-policy"] == "same-origin"
     assert reply.headers["cross-origin-resource-policy"] == "same-origin"
     assert reply.headers["x-frame-options"] == ("SAMEORIGIN" if name in ("gallery", "document") else "DENY")
     kept = "public, max-age=31536000, immutable" if path.startswith("/static/") else "no-store"
