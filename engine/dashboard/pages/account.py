@@ -22,7 +22,7 @@ _PATH = "/account"
 
 def read_account(workspace: Workspace, request: PageQuery) -> PageAnswer:
     """Show what is known of the account; a POST reads it again."""
-    key = ("account", str(workspace.settings.workspace), workspace.ledger.url)
+    key = make_key(workspace)
     others = _find_other_transports(snapshots.list_runs(workspace.ledger))
     if request.form:
         _find(key, workspace).expire()
@@ -31,6 +31,11 @@ def read_account(workspace: Workspace, request: PageQuery) -> PageAnswer:
     if others and not is_begun(key):
         return make_account(None, others)
     return make_account(_find(key, workspace).get(_WAIT_SECONDS), others)
+
+
+def make_key(workspace: Workspace) -> tuple[str, ...]:
+    """Make the key under which all pages share what was read."""
+    return ("account", str(workspace.settings.workspace), workspace.ledger.url)
 
 
 def _find(key: tuple[str, ...], workspace: Workspace) -> BackgroundReading[AccountPicture]:
