@@ -13,8 +13,8 @@ from engine.run.lookup.run_comparison import (
     LEAST,
     MOST,
     RATES,
-    ComparedRun,
     Difference,
+    RunBesideOthers,
     draw_progress,
     find_differences,
     find_rate,
@@ -32,7 +32,7 @@ _SHARES = (50, 90, 100)
 def read_comparison(workspace: Workspace, request: PageQuery) -> TemplatePage:
     """Compare the runs that `a` to `e` of the query name; the first one is what the others are compared with."""
     names = list(dict.fromkeys(text for field in FIELDS if (text := request.query.get(field, "").strip()[:129])))
-    runs, unknown = list[ComparedRun](), list[str]()
+    runs, unknown = list[RunBesideOthers](), list[str]()
     for name in names:
         try:
             runs.append(read_compared_run(workspace, name))
@@ -42,7 +42,7 @@ def read_comparison(workspace: Workspace, request: PageQuery) -> TemplatePage:
 
 
 def make_comparison(
-    names: Sequence[str], runs: Sequence[ComparedRun], unknown: Sequence[str], known: Sequence[Run]
+    names: Sequence[str], runs: Sequence[RunBesideOthers], unknown: Sequence[str], known: Sequence[Run]
 ) -> TemplatePage:
     """Make the page.
 

@@ -28,7 +28,7 @@ _RECEIVERS = 15
 Better = Literal["more", "less", ""]
 
 
-class ComparedRun(Struct, frozen=True, kw_only=True):
+class RunBesideOthers(Struct, frozen=True, kw_only=True):
     """One run of a comparison.
 
     Attributes:
@@ -73,7 +73,7 @@ class RateKindCompared(Struct, frozen=True):
     better: Better
 
 
-class ComparedRate(Struct, frozen=True):
+class RateOfRun(Struct, frozen=True):
     """A rate of one run: how many of how many."""
 
     part: int
@@ -99,8 +99,8 @@ class Difference(Struct, frozen=True):
     kind: RateKindCompared
     run: str
     base: str
-    rate: ComparedRate
-    base_rate: ComparedRate
+    rate: RateOfRun
+    base_rate: RateOfRun
     is_more: bool
 
     @property
@@ -122,7 +122,7 @@ RATES = (
 )
 
 
-def read_compared_run(workspace: Workspace, name: str) -> ComparedRun:
+def read_compared_run(workspace: Workspace, name: str) -> RunBesideOthers:
     """Read one run of a comparison.
 
     Raises:
@@ -138,7 +138,7 @@ def read_compared_run(workspace: Workspace, name: str) -> ComparedRun:
 
 def make_compared_run(
     accounts: Accounts, figures: Figures | None, receivers: Mapping[str, Mapping[str, int]]
-) -> ComparedRun:
+) -> RunBesideOthers:
     """Make a run of a comparison.
 
     Args:
@@ -147,7 +147,7 @@ def make_compared_run(
         receivers: domain -> name -> recipients.
     """
     counts = to_counts(accounts)
-    return ComparedRun(
+    return RunBesideOthers(
         run=accounts.run,
         state=accounts.state,
         sandbox=accounts.sandbox,
@@ -162,14 +162,14 @@ def make_compared_run(
     )
 
 
-def find_rate(run: ComparedRun, kind: RateKindCompared) -> ComparedRate:
+def find_rate(run: RunBesideOthers, kind: RateKindCompared) -> RateOfRun:
     """Return a rate of a run; the part is at most the whole, also while events are still coming."""
     counts = {**run.feedback, **run.accounts}
     part, whole = counts.get(kind.part, 0), counts.get(kind.whole, 0)
-    return ComparedRate(part, max(part, whole) if whole else 0)
+    return RateOfRun(part, max(part, whole) if whole else 0)
 
 
-def list_receivers(runs: Sequence[ComparedRun]) -> list[str]:
+def list_receivers(runs: Sequence[RunBesideOthers]) -> list[str]:
     """List the receivers that the runs have in common or alone, the largest of all runs first."""
     sums: dict[str, int] = {}
     for run in runs:
@@ -179,7 +179,7 @@ def list_receivers(runs: Sequence[ComparedRun]) -> list[str]:
     return [*named[:_RECEIVERS], *([""] if "" in sums else [])]
 
 
-def find_differences(runs: Sequence[ComparedRun]) -> list[Difference]:
+def find_differences(runs: Sequence[RunBesideOthers]) -> list[Difference]:
     """Find the rates that differ from the first run's by more than chance.
 
     Each pair of rates is compared by the exact conditional test of two Poisson rates (Przyborowski and Wilenski, 1940):
@@ -197,8 +197,8 @@ def find_differences(runs: Sequence[ComparedRun]) -> list[Difference]:
 
 
 def _list_pairs(
-    base: ComparedRun, others: Sequence[ComparedRun]
-) -> Iterator[tuple[RateKindCompared, ComparedRun, ComparedRate, ComparedRate]]:
+    base: RunBesideOthers, others: Sequence[RunBesideOthers]
+) -> Iterator[tuple[RateKindCompared, RunBesideOthers, RateOfRun, RateOfRun]]:
     for kind in RATES:
         first = find_rate(base, kind)
         for run in others:
@@ -207,7 +207,7 @@ def _list_pairs(
                 yield kind, run, first, second
 
 
-def find_probability(first: ComparedRate, second: ComparedRate) -> float:
+def find_probability(first: RateOfRun, second: RateOfRun) -> float:
     """Return how likely rates differ at least so much by chance, two-sided.
 
     Of a rate above one half, what is missing is compared: that is rarer, and the test is then more exact.
@@ -220,11 +220,11 @@ def find_probability(first: ComparedRate, second: ComparedRate) -> float:
     return min(1.0, 2 * min(more, fewer))
 
 
-def _turn(rate: ComparedRate) -> ComparedRate:
-    return ComparedRate(rate.whole - rate.part, rate.whole)
+def _turn(rate: RateOfRun) -> RateOfRun:
+    return RateOfRun(rate.whole - rate.part, rate.whole)
 
 
-def draw_progress(run: ComparedRun) -> list[tuple[float, float]]:
+def draw_progress(run: RunBesideOthers) -> list[tuple[float, float]]:
     """Return how much of a run was sent when: seconds since its first step, and per cent of all that it sent."""
     line = run.time_line
     if line is None or not line.at:

@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from engine.report.figures.document import TimeLine
 from engine.run.lookup.run_comparison import (
     RATES,
-    ComparedRate,
-    ComparedRun,
+    RateOfRun,
+    RunBesideOthers,
     draw_progress,
     find_differences,
     find_probability,
@@ -24,9 +24,9 @@ AT = datetime(2026, 11, 24, 9, tzinfo=UTC)
 
 def make_run(
     name: str = "news/1", *, sent: int = 10_000, receivers: dict[str, dict[str, int]] | None = None, **feedback: int
-) -> ComparedRun:
+) -> RunBesideOthers:
     counts = {"rows_read": sent, "accepted": sent, "excluded": 0, "sent": sent}
-    return ComparedRun(
+    return RunBesideOthers(
         run=name, state="finished", sandbox=False, started_at=AT, finished_at=AT + timedelta(minutes=2),
         counted_at=None, accounts=counts, excluded={}, feedback={"delivered": sent, **feedback},
         receivers=receivers or {}, time_line=None,
@@ -47,13 +47,13 @@ def test_opens_differ_without_being_better_or_worse() -> None:
 
 @given(st.integers(0, 200), st.integers(1, 10_000), st.integers(1, 10_000))
 def test_equal_rates_never_differ(per_mille: int, first: int, second: int) -> None:
-    rates = [ComparedRate(whole * per_mille // 1000, whole) for whole in (first, second)]
+    rates = [RateOfRun(whole * per_mille // 1000, whole) for whole in (first, second)]
     assert find_probability(*rates) > 0.01 or abs(rates[0].part / first - rates[1].part / second) > 0.001
 
 
 @given(st.integers(0, 12), st.integers(12, 40), st.integers(0, 12), st.integers(12, 40))
 def test_probability_is_that_of_the_conditional_test(x: int, n: int, y: int, m: int) -> None:
-    first, second = ComparedRate(x, n), ComparedRate(y, m)
+    first, second = RateOfRun(x, n), RateOfRun(y, m)
     found = find_probability(first, second)
     if x + y > (n + m) / 2:
         x, y = n - x, m - y
@@ -82,6 +82,6 @@ def test_progress_ends_with_everything() -> None:
     )  # fmt: skip
     run = make_run()
     values = {name: getattr(run, name) for name in run.__struct_fields__} | {"time_line": line}
-    assert draw_progress(ComparedRun(**values)) == [(0.0, 0.0), (10.0, 25.0), (20.0, 75.0), (40.0, 100.0)]
+    assert draw_progress(RunBesideOthers(**values)) == [(0.0, 0.0), (10.0, 25.0), (20.0, 75.0), (40.0, 100.0)]
     assert draw_progress(run) == []
     assert run.seconds == 120
