@@ -18,7 +18,8 @@ from engine.on_demand import OnDemand
 from engine.setting_sections import MetricsSettings
 
 TIMEOUT_SECONDS = 2.0  # of one push, with its retries
-END_SECONDS = 3.0  # that the last push may delay the command's end; nothing is waited for where the one before failed
+# That the last push may delay the command's end: if the one before arrived, if it has not ended yet, and if it failed.
+END_SECONDS = {True: 3.0, None: 1.0, False: 0.0}
 
 _make_metric_exporter = OnDemand("opentelemetry.exporter.otlp.proto.http.metric_exporter:OTLPMetricExporter")
 _make_span_exporter = OnDemand("opentelemetry.exporter.otlp.proto.http.trace_exporter:OTLPSpanExporter")
@@ -146,12 +147,11 @@ class _Push:
             yield
 
     def _flush(self, send: Callable[[], object]) -> None:
-        """Send the rest of the spans, within END_SECONDS."""
+        """Send the rest of the spans."""
         thread = Thread(target=send, name="traces push", daemon=True)
         thread.start()
         self._wait(thread)
 
     def _wait(self, thread: Thread) -> None:
-        """Wait for a last push, unless the one before failed: then it is not worth a delay."""
-        if self._is_reached is not False:
-            thread.join(END_SECONDS)
+        """Wait for a last push; not where the one before failed."""
+        thread.join(END_SECONDS[self._is_reached])
