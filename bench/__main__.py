@@ -9,6 +9,7 @@ import sys
 from bench import (
     audience,
     carriers,
+    dashboard,
     delivery,
     feedback,
     guard,
@@ -29,6 +30,7 @@ BENCHMARKS = {
     "table": table.main,
     "audience": audience.main,
     "carriers": carriers.main,
+    "dashboard": dashboard.main,
     "delivery": delivery.main,
     "feedback": feedback.main,
     "guard": guard.main,

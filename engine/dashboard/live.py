@@ -18,7 +18,7 @@ READ_SECONDS = 1.0  # between two reads of a run
 _SHARE = 5  # reads take at most one part in so many of the time
 _QUIET_SECONDS = 15.0  # without a change, after which a comment shows that the connection is alive
 _HISTORY = 300  # points of the chart for a page that is opened now
-_MOST_VIEWERS = 100
+MOST_VIEWERS = 100
 ReadLive = Callable[[str], LiveFigures]
 
 
@@ -121,7 +121,7 @@ class LiveRuns:
         Raises:
             BusyError: too many watch already.
         """
-        if len(self._streams) >= _MOST_VIEWERS or self._closing.is_set():
+        if len(self._streams) >= MOST_VIEWERS or self._closing.is_set():
             raise BusyError
         response = web.StreamResponse(headers={**headers, "Content-Type": "text/event-stream; charset=utf-8"})
         response.force_close()

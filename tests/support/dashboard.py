@@ -78,6 +78,7 @@ def keep_alive(workspace: Workspace, run: str, worker: str = "w") -> None:
         "done": 30, "lost": 0, "refused": 0,
     }  # fmt: skip
     with workspace.ledger.write() as tx:
+        workers.unregister_worker(tx, worker)
         workers.register_worker(tx, worker, run=run, account="a", now=workspace.clock.now())
         workers.write_vitals(tx, worker=worker, vitals=vitals)
 

@@ -1,6 +1,7 @@
 """One run: its state, its counts, how fast it sends, and what was decided."""
 
 from collections.abc import Mapping, Sequence
+from datetime import datetime
 from typing import Any
 
 from msgspec import Struct
@@ -95,6 +96,7 @@ def make_one_run(figures: LiveFigures, details: RunDetails, row: RunRow) -> Temp
         "is_over": figures.is_over,
         "is_stopped": accounts.state == RunState.SENDING and not accounts.workers,
         "canary": details.canary,
+        "canary_until": read_moment(details.canary, "until"),
         "findings": details.findings,
         "decisions": details.decisions,
         "pace": make_points(details.pace),
@@ -103,6 +105,12 @@ def make_one_run(figures: LiveFigures, details: RunDetails, row: RunRow) -> Temp
         "charts": choose_charts(details.pace),
     }
     return TemplatePage(template="one_run.html", title=accounts.run, values=values)
+
+
+def read_moment(document: Mapping[str, Any] | None, name: str) -> datetime | None:
+    """Read a time of a document; None where it has none."""
+    text = document and document.get(name)
+    return datetime.fromisoformat(text) if text else None
 
 
 def choose_charts(steps: Sequence[PaceStep]) -> list[tuple[str, Sequence[Mapping[str, Any]]]]:

@@ -29,6 +29,7 @@ window.mailrunCharts = (() => {
     const options = {
       width: element.clientWidth - 24,
       height: 180,
+      padding: [10, 28, 0, 0],
       cursor: { drag: { x: false, y: false } },
       scales: { x: { time: !isElapsed }, y: { range: (_, low, high) => [0, Math.max(high || 0, 1) * 1.08] } },
       axes: [{ ...axis, space: 76, values: (_, ticks, __, ___, step) => ticks.map((at) => write(at, step)) }, { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString("en")) }],

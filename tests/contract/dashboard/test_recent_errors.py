@@ -4,10 +4,12 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from support.dashboard import ask, open_dashboard
 from support.sent_runs import add_run, open_new_workspace
 
 from engine.dashboard import recent_errors
 from engine.dashboard.recent_errors import read_recent_errors
+from engine.ledger import leases
 from engine.ledger.journal import Outcome, Result
 
 RUN = "welcome/2026-11-24"
@@ -50,3 +52,14 @@ def test_a_page_reads_no_more_files_for_a_larger_run(tmp_path: Path, monkeypatch
         found = read_recent_errors(workspace, run)
     assert len(read) == 2
     assert 0 < found.recipients < 1_500
+
+
+def test_a_pruned_run_has_no_errors_to_read(tmp_path: Path) -> None:
+    with open_new_workspace(tmp_path / "w") as workspace:
+        run = add_run(workspace, RUN, outcomes={"person1@x.example": fail(1)})
+        with workspace.ledger.write() as tx:
+            leases.collapse_leases(tx, RUN, workspace.clock.now())
+        assert read_recent_errors(workspace, run).recipients == 0
+        with open_dashboard(workspace) as url:
+            page = ask(url, f"/runs/{RUN}/errors")
+    assert (page.status, "Failed" in page.text) == (200, True)

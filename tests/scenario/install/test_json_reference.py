@@ -217,7 +217,7 @@ def test_every_key_of_a_worker_that_sends_is_listed(tmp_path: Path):
     check("status RUN", shown)
 
 
-@pytest.mark.parametrize("command", ["sandbox --port 0", "unsubscribe-server --port 0"])
+@pytest.mark.parametrize("command", ["sandbox --port 0", "unsubscribe-server --port 0", "dashboard --bind 127.0.0.1:0"])
 def test_every_key_of_a_server_is_listed(sent: World, command: str):
     process: subprocess.Popen[str] = sent.start(*command.split(), "--json")
     assert process.stdout is not None
