@@ -2,7 +2,9 @@
 
 import html
 import re
+import sqlite3
 from collections.abc import Iterator
+from contextlib import closing
 
 import pytest
 from support.dashboard import PageReply, act, ask, open_dashboard
@@ -80,6 +82,16 @@ def test_address_is_in_no_log(url: str, capfd: pytest.CaptureFixture[str]) -> No
     look_up(url, f"{ANN}@")
     written = "".join(capfd.readouterr())
     assert "ann.lee" not in written
+
+
+def test_look_up_changes_nothing(url: str, workspace: Workspace) -> None:
+    def read_everything() -> list[str]:
+        with closing(sqlite3.connect(workspace.settings.ledger_url.removeprefix("sqlite:///"))) as connection:
+            return list(connection.iterdump())
+
+    before = read_everything()
+    look_up(url, ANN, part="events")
+    assert read_everything() == before
 
 
 def test_whole_addresses_are_on_the_look_up_alone(url: str) -> None:
