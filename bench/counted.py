@@ -20,6 +20,7 @@ from engine.campaign.render import Renderer
 from engine.campaign.spec import load_campaign
 from engine.campaign.unsubscribe_tokens import TokenSigner
 from engine.delivery.transports.ses_documents import BulkTemplate, Documents, write_bulk
+from engine.ledger.identity import digest_run
 
 MESSAGES = 50
 AT_ONCE = 50  # in a bulk call
@@ -52,7 +53,8 @@ class Writer:
         self._rows = rows
         self._documents = Documents(prepare_envelope(campaign))
         signer = TokenSigner([b"a key for measurements only"])
-        make_renderer = partial(Renderer, compile_content(campaign), campaign, run_key="bench", signer=signer)
+        content, run = compile_content(campaign), digest_run("0" * 32, f"{name}/bench")
+        make_renderer = partial(Renderer, content, campaign, run_key="bench", signer=signer, run=run)
         self._single = make_renderer(writer=self._documents.single)
         self._bulk = make_renderer(writer=self._documents.bulk)
 
@@ -79,7 +81,8 @@ class Writer:
             json.loads(body)
 
     def _render(self, renderer: Renderer) -> list[Message]:
-        return [renderer.render(row, row["row"], row["address"]) for row in self._rows]
+        rows = enumerate(self._rows)
+        return [renderer.render(row, row["row"], row["address"], place=(0, index)) for index, row in rows]
 
 
 def make_sections() -> dict[str, Callable[[], object]]:
