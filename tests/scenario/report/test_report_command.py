@@ -11,7 +11,6 @@ from support.world import RUN, World, open_world
 from engine.ledger.event_flags import SHOWN
 
 _COUNTS = ("rows_read", "accepted", "sent", "refused", "failed", "in_doubt", "unsent")
-_HEADLESS = {"DISPLAY": "", "WAYLAND_DISPLAY": "", "BROWSER": ""}
 
 
 @pytest.fixture(scope="module")
@@ -56,7 +55,7 @@ def test_report_is_private_and_has_no_whole_address(sent: World):
 
 
 def test_out_writes_a_private_file_and_open_does_no_harm_without_a_screen(sent: World):
-    done = sent.run("report", RUN, "--out", "mine.html", "--open", **_HEADLESS)
+    done = sent.run("report", RUN, "--out", "mine.html", "--open", DISPLAY="", WAYLAND_DISPLAY="", BROWSER="")
     assert done.code == 0, done.stderr
     mine = sent.folder / "mine.html"
     assert done.stdout.splitlines()[-1] == f"report: {mine}"
