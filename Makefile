@@ -12,7 +12,7 @@ PIP := $(BIN)/python -m pip install --disable-pip-version-check --progress-bar o
 INSTALL := $(if $(UV),VIRTUAL_ENV=$(CURDIR)/.venv uv pip install,$(PIP))
 LOCK := uv pip compile --quiet --universal --python-version 3.11 --no-emit-index-url --generate-hashes --custom-compile-command "make lock"
 
-.PHONY: setup bytecode run fast test check lint types docs reference picture bench soak lock licences sbom audit clean
+.PHONY: setup bytecode run fast test check lint types docs reference picture screenshots bench soak lock licences sbom audit clean
 .DEFAULT_GOAL := check
 
 $(RUNTIME): requirements/runtime.lock requirements/build.lock pyproject.toml
@@ -87,6 +87,10 @@ reference: setup
 # The README's picture, drawn from what a launch prints. A test compares both.
 picture: $(RUNTIME)
 	$(BIN)/python tools/picture.py
+
+# The pictures of pages in docs/assets/images, from a run on the sandbox. Needs Chromium.
+screenshots: setup
+	$(BIN)/python -m tools.screenshots
 
 bench: setup
 	$(BIN)/python -m bench
