@@ -84,7 +84,8 @@ def serve(host: str, port: int, read: Callable[[], Iterable[Sample]]) -> WSGISer
         where, remedy = f"--metrics-listen {host}:{port}", "choose another port, or end the process that has it"
         what = f"the metrics cannot be served there: {error.strerror or error}"
         raise ConfigurationError(what, where=where, remedy=remedy) from None
-    Thread(target=server.serve_forever, name="metrics", daemon=True).start()
+    wait = {"poll_interval": 0.1}  # how long its end may take
+    Thread(target=server.serve_forever, kwargs=wait, name="metrics", daemon=True).start()
     return server
 
 
