@@ -4,8 +4,8 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from engine.clock import Clock
@@ -81,15 +81,30 @@ class Notifications:
             with contextlib.suppress(RuntimeError):  # it has ended
                 self._loop.call_soon_threadsafe(self._woken.set)
         self._thread.join(seconds)
-        if self._thread.is_alive() and self._loop is not None and self._main is not None:
-            with contextlib.suppress(RuntimeError):  # it has just ended
-                self._loop.call_soon_threadsafe(self._main.cancel)
+        if self._thread.is_alive():
+            self.abandon()
             self._thread.join(_CANCEL_SECONDS)
 
-    async def close_beside(self) -> None:
-        """Close without blocking the event loop."""
-        if self._thread is not None:
-            await run_in_daemon_thread(self.close, name="closing notifications")
+    def abandon(self) -> None:
+        """Make the thread end now; waits for nothing."""
+        self._closing.set()
+        if self._loop is not None and self._main is not None:
+            with contextlib.suppress(RuntimeError):  # it has just ended
+                self._loop.call_soon_threadsafe(self._main.cancel)
+
+    @asynccontextmanager
+    async def sending(self) -> AsyncIterator[None]:
+        """Send notifications beside a block, and for a bounded time after it, unless the block is cancelled."""
+        self.start_if_needed()
+        try:
+            yield
+        except asyncio.CancelledError:
+            self.abandon()
+            raise
+        finally:
+            if self._thread is not None and not self._closing.is_set():
+                with contextlib.suppress(asyncio.CancelledError):  # a second signal: the block's result is known
+                    await run_in_daemon_thread(self.close, name="closing notifications")
 
     def _run(self) -> None:
         try:

@@ -110,11 +110,8 @@ async def until_stopped(request: SendRequest, body: Callable[[SendContext], Awai
             start_threads()
             request.watch(stop)
             context = make_context(request.workspace, stop)
-            context.notifications.start_if_needed()
-            try:
+            async with context.notifications.sending():
                 return await body(context)
-            finally:
-                await context.notifications.close_beside()
     except asyncio.CancelledError:
         raise PausedError(
             "stopped at once: calls that were in flight are in doubt",

@@ -1,6 +1,8 @@
 """The desk divides occurrences among the targets of a run, and hands over what is due."""
 
 import asyncio
+import threading
+import time
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
@@ -129,3 +131,31 @@ def test_unused_settings_start_no_thread_and_errors_end_nothing(
         broken.start_if_needed()
         broken.close()
     assert [one["event"] for one in events] == ["notify.error"]
+
+
+def test_command_that_is_stopped_at_once_waits_for_no_receiver(ledger: Ledger, tmp_path: Path, receiver: Receiver):
+    begin(ledger, RUN)
+    desk = make_desk(ledger, tmp_path, **describe(receiver))
+    receiver.is_open.clear()
+    arrived = threading.Event()
+
+    def answer(_: int) -> int:
+        arrived.set()
+        return 200
+
+    receiver.answer = answer
+    beside = Notifications(desk.settings, ledger, desk.store, desk.clock)
+
+    async def stop_at_once() -> None:
+        async with beside.sending():
+            assert await asyncio.to_thread(arrived.wait, 30)
+            stopped_at.append(time.monotonic())
+            raise asyncio.CancelledError
+
+    stopped_at = list[float]()
+    with pytest.raises(asyncio.CancelledError):
+        asyncio.run(stop_at_once())
+    assert time.monotonic() - stopped_at[0] < 2.0  # not LAST_SECONDS
+    assert beside._thread is not None
+    beside._thread.join(10)
+    assert not beside._thread.is_alive()
