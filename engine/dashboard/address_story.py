@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from msgspec import Struct
 
 from engine.ledger.journal import Outcome
+from engine.ledger.suppressed.opt_outs import OptOutMethod
 from engine.ledger.suppressed.reasons import Reason, classify_reason
 from engine.ledger.suppressed.suppression_scope import Scope
 from engine.ledger.suppressed.suppressions import Suppression
@@ -57,6 +58,11 @@ _OUTCOMES = {
     Outcome.FAILED: ("Failed", "bad"),
     Outcome.IN_DOUBT: ("In doubt: handed over, and no answer is known", "warn"),
 }
+_OPT_OUTS = {
+    OptOutMethod.ONE_CLICK: "with one click in the mail program",
+    OptOutMethod.PAGE: "on the page of the unsubscribe link",
+    OptOutMethod.MAILTO: "with a mail",
+}
 _BY_THE_PERSON = (Reason.COMPLAINT, Reason.UNSUBSCRIBE)
 
 
@@ -85,6 +91,9 @@ def _tell_message(message: AddressMessage) -> Iterator[StoryItem]:
         yield StoryItem(at=run.created_at, what=what, tone="warn", run=run.name, details=[*why, *place])
         return
     yield StoryItem(at=run.created_at, what="Planned as a recipient", run=run.name, details=place)
+    if outcome is not None and outcome.opt_out is not None:
+        how = _OPT_OUTS[outcome.opt_out.method]
+        yield StoryItem(at=outcome.opt_out.at, what=f"Unsubscribed {how}", tone="warn", run=run.name)
     if outcome is None or outcome.outcome not in _OUTCOMES:
         return
     what, tone = _OUTCOMES[outcome.outcome]

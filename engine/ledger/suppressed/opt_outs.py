@@ -63,6 +63,14 @@ class UnsubscribeCounts(Struct, frozen=True):
     mailto: int
 
 
+def find_opt_out(tx: Connection, run: str, lease: int, index: int) -> OptOut | None:
+    """Find the opt-out of one row; None where its recipient did not use the link."""
+    table = opt_out_table.c
+    mine = (table.run == run, table.lease == lease, table.index == index, table.recipients == 1)
+    found = tx.execute(select(table.at, table.method).where(*mine)).one_or_none()
+    return None if found is None else OptOut(run, lease, index, found.at, OptOutMethod(found.method))
+
+
 def record_opt_outs(tx: Connection, opt_outs: Iterable[OptOut]) -> int:
     """Record opt-outs, and set the flag of their rows; repeating it changes nothing.
 

@@ -14,6 +14,7 @@ from engine.audience.providers import mailbox_of
 from engine.errors import DataError
 from engine.ledger import runs
 from engine.ledger.journal import Outcome, Result
+from engine.ledger.suppressed.opt_outs import OptOut, OptOutMethod, record_opt_outs
 from engine.ledger.suppressed.suppressions import Suppression, add_suppressions
 from engine.run.lookup import look_up, plan_search
 from engine.run.lookup.hash_search import PROBE_ROWS, find_places
@@ -57,6 +58,22 @@ def test_look_up_finds_what_was_sent_and_its_events(workspace: Workspace) -> Non
     events = find_address_events(workspace, ANN)
     assert [event.kind for event in events.events] == ["Delivery", "Open"]
     assert events.next_day is None
+
+
+def test_look_up_finds_the_opt_out_by_the_link_of_a_message(workspace: Workspace) -> None:
+    add_run(workspace, "news/1", f"email\n{ANN}\nbea@x.example\n")
+    (message,) = look_up_address(workspace, ANN).messages
+    assert message.outcome is not None
+    assert message.outcome.opt_out is None
+    made = OptOut("news/1", 0, message.row.place, SENT_AT + WEEK, OptOutMethod.PAGE)
+    with workspace.ledger.write() as tx:
+        record_opt_outs(tx, [made])
+    (message,) = look_up_address(workspace, ANN).messages
+    assert message.outcome is not None
+    assert message.outcome.opt_out == made
+    (other,) = look_up_address(workspace, "bea@x.example").messages
+    assert other.outcome is not None
+    assert other.outcome.opt_out is None
 
 
 def test_look_up_finds_excluded_rows_in_every_spelling(workspace: Workspace) -> None:
