@@ -125,13 +125,12 @@ def _read_own(path: Path, name: str, limits: ReadLimits) -> list[FeedbackEvent]:
         pl.col("at", "sent_at").cast(pl.Int64),
         pl.col("address").fill_null(""),
     )
-    read = [FeedbackEvent(*values) for values in events.select(*FeedbackEvent._fields).iter_rows()]
-    return [_name_agent(event) for event in read] if "agent" in absent else read
+    return [_name_agent(FeedbackEvent(*values)) for values in events.select(*FeedbackEvent._fields).iter_rows()]
 
 
 def _name_agent(event: FeedbackEvent) -> FeedbackEvent:
     """Read the agent of an event that an earlier version wrote: with the user agent as its detail."""
-    if event.kind not in (EventKind.OPEN, EventKind.CLICK):
+    if event.detail is None or event.kind not in (EventKind.OPEN, EventKind.CLICK):
         return event
     agent = find_agent(event.kind, event.detail, (event.at - event.sent_at) / 1000)
     return event._replace(agent=agent, detail=None)
