@@ -59,6 +59,24 @@ async def test_a_budget_pauses_the_run_when_reading_it_again_shows_nothing_left(
     assert len(read) == 1
 
 
+async def test_gate_names_what_it_waits_for(clock: VirtualClock):
+    async def reread() -> None:
+        """Find nothing new."""
+
+    stop, allowance = ClockedStop(clock), Allowance(1)
+    hours = Hours(Window(time(9), time(10)), ZoneInfo("UTC"), None, pauses=False, stop=stop, clock=clock)
+    budget = Budget("the quota", allowance, reread, None, stop, clock)
+    gate = Gate(Pacer(100.0, clock.monotonic()), clock, stop, [budget])
+    assert gate.find_wait() is None
+    allowance.left = 0.0
+    assert gate.find_wait() == "the quota"
+    allowance.left = None
+    await gate.release_share()
+    assert gate.find_wait() == "other workers or windows"
+    clock.advance((START.replace(hour=11) - START).total_seconds() % 86_400)
+    assert Gate(Pacer(100.0, clock.monotonic()), clock, stop, [hours]).find_wait() == "the sending window"
+
+
 async def test_budget_opens_when_part_of_it_is_free_again(clock: VirtualClock):
     stop = ClockedStop(clock)
     budget: Budget
