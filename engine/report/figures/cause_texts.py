@@ -18,7 +18,8 @@ _HOST = r"(?i)\b(?:[a-z0-9_](?:[a-z0-9_-]*[a-z0-9])?\.)+[a-z][a-z0-9-]*[a-z0-9]\
 _ID = r"[A-Za-z0-9_+=-]*[0-9][A-Za-z0-9_+=-]*"
 _TOKEN = r"[A-Za-z0-9_+=-]{7,}"  # noqa: S105 - a pattern
 _NUMBER = r"\b[0-9]+(?:[.,:][0-9]+)*\b"
-_CODES = r"\b[245][0-9][0-9](?:[ -]#?[245]\.[0-9]{1,3}\.[0-9]{1,3})?(?:[ -]|$)|\b[245]\.[0-9]{1,3}\.[0-9]{1,3}\b"
+# A reply code at the beginning, and every enhanced code, with its reply code or without.
+_CODES = r"^\s*[245][0-9][0-9](?:[ -]|$)|\b(?:[245][0-9][0-9][ -]#?)?[245]\.[0-9]{1,3}\.[0-9]{1,3}\b"
 _QUOTED = r"\"[^\"]*\""
 _COMMON = (
     "user",

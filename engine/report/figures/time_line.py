@@ -21,9 +21,9 @@ def choose_step(seconds: int) -> int:
     (1, 10, 10, 86400)
     """
     for step in STEPS:
-        if seconds // step + 2 <= MOST_STEPS + 1:
+        if (step - 1 + seconds) // step + 1 <= MOST_STEPS:  # wherever it begins
             return step
-    days = -(-seconds // (STEPS[-1] * (MOST_STEPS - 1)))
+    days = -(-seconds // (STEPS[-1] * (MOST_STEPS - 2)))
     return days * STEPS[-1]
 
 

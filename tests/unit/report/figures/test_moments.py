@@ -1,0 +1,73 @@
+"""Moments, canary and guard from decisions: in order, masked, with their reasons."""
+
+from datetime import UTC, datetime, timedelta
+
+from msgspec.structs import replace
+from support.feedback import make_run
+
+from engine.ledger.decisions import Decision
+from engine.ledger.facts import RunFacts
+from engine.ledger.runs import Run
+from engine.ledger.schema import RunState
+from engine.report.figures.canary_and_guard import describe_canary, list_guard_sentences
+from engine.report.figures.moments import list_moments
+
+START = datetime(2026, 11, 24, 9, tzinfo=UTC)
+RUN = "news/2026-11-24"
+
+
+def decide(minutes: int, what: str, who: str = "ann@host", **detail: object) -> Decision:
+    return Decision(RUN, START + timedelta(minutes=minutes), who, what, detail)
+
+
+def sent_run(**changes: object) -> Run:
+    facts = RunFacts("acme.example", "ses", trial=False, kind="marketing", topic="news", canary='{"recipients": 10}')
+    finished = {"started_at": START, "finished_at": START + timedelta(minutes=60), "facts": facts}
+    return replace(make_run(), **finished | changes)
+
+
+def test_moments_are_in_order_of_time_and_masked() -> None:
+    decisions = [
+        decide(5, "paused", "guard", reason="10 of 50 bounced, such as bo@c.example"),
+        decide(7, "resume", reason="ok"),
+        decide(9, "paused", "mailrun", reason="stopped by SIGTERM"),
+        decide(20, "resumed"),
+        decide(21, "pause", reason="wrong price"),
+        decide(30, "resolve --skip"),
+    ]
+    found = list_moments(sent_run(), decisions)
+    kinds = ["started", "guard", "resumed", "paused", "resumed", "paused", "decision", "finished"]
+    assert [moment.kind for moment in found] == kinds
+    assert found[1].text == "paused by guard: 10 of 50 bounced, such as b***@c.example"
+    assert found[3].text == "paused: stopped by SIGTERM"
+    assert all("bo@" not in moment.text for moment in found)
+
+
+def test_cancelled_run_shows_its_cancellation_once() -> None:
+    run = sent_run(state=RunState.CANCELLED, reason="cancelled by ann@host: no")
+    assert [one.kind for one in list_moments(run, [])] == ["started", "cancelled"]
+    assert [one.kind for one in list_moments(run, [decide(60, "cancel")])] == ["started", "cancelled"]
+
+
+def test_canary_is_described_at_each_stage() -> None:
+    run, sent = sent_run(), decide(1, "canary sent", "mailrun", recipients=10)
+    passed = decide(2, "canary passed", "mailrun", recipients=10, delivered=8, bounced=1)
+    assert "not sent completely yet" in (describe_canary(run, []) or "")
+    assert "waits for its events" in (describe_canary(run, [sent]) or "")
+    assert "passed at 2026-11-24 09:02:00 UTC with 8 delivered, 1 bounced" in (
+        describe_canary(run, [sent, passed]) or ""
+    )
+    assert "ann@host let the rest follow" in (describe_canary(run, [sent, decide(2, "approve")]) or "")
+    assert describe_canary(replace(run, facts=None), [sent]) is None
+    assert describe_canary(replace(run, accepted=10), []) is None
+
+
+def test_each_pause_of_the_guard_is_one_sentence() -> None:
+    run = sent_run(state=RunState.PAUSED, paused_by="guard", reason="10 of 50 bounced")
+    recorded = [decide(5, "paused", "guard", reason="10 of 50 bounced"), decide(9, "pause", reason="lunch")]
+    assert list_guard_sentences(run, recorded) == [
+        "2026-11-24 09:05:00 UTC: the guard paused the run: 10 of 50 bounced"
+    ]
+    assert list_guard_sentences(run, []) == ["The guard paused the run: 10 of 50 bounced"]
+    rates = [decide(5, "pause", "guard", ses_rates={"bounce": 0.06})]
+    assert "bounce rate of SES 6.00%" in list_guard_sentences(sent_run(), rates)[0]
