@@ -4,13 +4,13 @@ import json
 from collections.abc import Sequence
 
 from engine.ledger.decisions import Decision
-from engine.ledger.runs import GUARD, Run
+from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
 from engine.masking import mask_text
 from engine.quantities import format_count
-from engine.report.figures.moments import describe_detail
+from engine.report.figures.document import Moment
 
-_SENT, _PASSED, _APPROVED, _PAUSED = "canary sent", "canary passed", "approve", "pause"
+_SENT, _PASSED, _APPROVED = "canary sent", "canary passed", "approve"
 
 
 def describe_canary(run: Run, decisions: Sequence[Decision]) -> str | None:
@@ -35,17 +35,13 @@ def describe_canary(run: Run, decisions: Sequence[Decision]) -> str | None:
     return f"Canary of {who}: not sent completely yet."
 
 
-def list_guard_sentences(run: Run, decisions: Sequence[Decision]) -> list[str]:
-    """List what the guard decided, each as one sentence with its time, the oldest first."""
-    found = [
-        f"{_write_time(decision)}: the guard paused the run: {mask_text(describe_detail(decision.detail))}"
-        for decision in decisions
-        if decision.what == _PAUSED and decision.who == GUARD and describe_detail(decision.detail)
-    ]
-    is_recorded = any(run.reason and mask_text(run.reason) in sentence for sentence in found)
-    if run.paused_by == GUARD and run.reason and not is_recorded:
-        found.append(f"The guard paused the run: {mask_text(run.reason)}")
-    return found
+def list_guard_sentences(moments: Sequence[Moment]) -> list[str]:
+    """List what the guard decided, each as one sentence with its time, the oldest first.
+
+    Args:
+        moments: of the run.
+    """
+    return [f"{moment.at:%Y-%m-%d %H:%M:%S} UTC: {moment.text}" for moment in moments if moment.kind == "guard"]
 
 
 def _read_size(run: Run) -> int | None:

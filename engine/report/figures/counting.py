@@ -12,6 +12,7 @@ from engine.errors import DataError
 from engine.ledger.database import Ledger
 from engine.ledger.decisions import Decision, list_decisions
 from engine.ledger.figures.pace import PaceSample, list_samples
+from engine.ledger.figures.state_changes import list_state_changes
 from engine.logs import get_logger
 from engine.masking import mask_text
 from engine.report.accounts import Accounts
@@ -19,7 +20,7 @@ from engine.report.dmarc_figures import summarize_dmarc
 from engine.report.figures.advice.advice_rules import advise
 from engine.report.figures.breakdowns import make_breakdowns
 from engine.report.figures.canary_and_guard import describe_canary, list_guard_sentences
-from engine.report.figures.document import DmarcFigure, Figures
+from engine.report.figures.document import DmarcFigure, Figures, Moment
 from engine.report.figures.earlier_runs import list_earlier_runs, to_counts
 from engine.report.figures.exclusion_causes import list_exclusions
 from engine.report.figures.from_events.bounce_diagnoses import list_diagnoses
@@ -61,7 +62,8 @@ def count_figures(
     accounts = require_accounts(ledger, run_name, store, made_at)
     with ledger.read() as tx:
         decisions, samples = list_decisions(tx, run_name), list_samples(tx, run_name)
-    found = _Found(data, accounts, decisions, samples)
+        moments = list_moments(data.run, decisions, list_state_changes(tx, run_name))
+    found = _Found(data, accounts, decisions, moments, samples)
     events = read_run_events(store, run_name, data.run.created_at, at_once=at_once)
     counted = _count(found, events, ledger, store, made_at)
     return replace(counted, advice=advise(counted), took_seconds=clock.monotonic() - began)
@@ -73,6 +75,7 @@ class _Found(Struct, frozen=True):
     data: RunData
     accounts: Accounts
     decisions: Sequence[Decision]
+    moments: Sequence[Moment]
     samples: Sequence[PaceSample]
 
 
@@ -98,7 +101,7 @@ def _count(found: _Found, events: StoredEvents, ledger: Ledger, store: Store, ma
         outcomes=list_outcomes(data, accounts),
         feedback=accounts.feedback,
         time_line=make_time_line(data.scan_outcomes(), found.samples),
-        moments=list_moments(run, decisions),
+        moments=found.moments,
         bounces=list_diagnoses(events),
         opens=count_openers(events),
         links=list_links(events, _find_patterns(data)),
@@ -106,7 +109,7 @@ def _count(found: _Found, events: StoredEvents, ledger: Ledger, store: Store, ma
         tables=make_breakdowns(data, ledger),
         earlier=list_earlier_runs(ledger, store, run, made_at),
         canary=describe_canary(run, decisions),
-        guard=list_guard_sentences(run, decisions),
+        guard=list_guard_sentences(found.moments),
         dmarc=_count_dmarc(data, store),
         advice=(),
     )

@@ -1,9 +1,12 @@
 """The moments of a run: starts, pauses, decisions of people, of the canary and of the guard."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from typing import Any, Literal
 
 from engine.ledger.decisions import Decision
+from engine.ledger.figures.state_changes import StateChange
+from engine.ledger.notices.occurrences import NoticeEvent
 from engine.ledger.runs import GUARD, Run
 from engine.ledger.schema import RunState
 from engine.masking import mask_text
@@ -11,51 +14,70 @@ from engine.quantities import format_count
 from engine.report.figures.document import Moment
 
 Kind = Literal["started", "paused", "resumed", "guard", "canary", "decision", "finished", "cancelled"]
-_KINDS: dict[str, Kind] = {
-    "pause": "paused",
-    "resume": "resumed",
-    "cancel": "cancelled",
-    "approve": "canary",
-    "canary sent": "canary",
-    "canary passed": "canary",
+_OF_DECISIONS: dict[str, tuple[Kind, str]] = {
+    "pause": ("paused", "paused"),
+    "resume": ("resumed", "resumed"),
+    "cancel": ("cancelled", "cancelled"),
+    "approve": ("canary", "the canary was approved"),
+    "canary sent": ("canary", "the canary was sent"),
+    "canary passed": ("canary", "the canary passed"),
 }
-_WORDS = {
-    "pause": "paused",
-    "resume": "resumed",
-    "cancel": "cancelled",
-    "approve": "the canary was approved",
-    "canary sent": "the canary was sent",
-    "canary passed": "the canary passed",
+# Starts and ends are columns of the run.
+_OF_CHANGES: dict[NoticeEvent, tuple[Kind, str]] = {
+    NoticeEvent.PAUSED: ("paused", "the run paused"),
+    NoticeEvent.RESUMED: ("resumed", "the run was launched again"),
+    NoticeEvent.GUARD: ("guard", "the guard paused the run"),
+    NoticeEvent.STALLED: ("decision", "the run stalled"),
 }
+_SAME = timedelta(seconds=5)  # a person's decision and the change that it makes: two clocks may record them
 _BY_ITSELF = "mailrun"
 
 
-def list_moments(run: Run, decisions: Sequence[Decision]) -> list[Moment]:
+def list_moments(run: Run, decisions: Sequence[Decision], changes: Sequence[StateChange] = ()) -> list[Moment]:
     """List the moments of a run in order of time.
 
     Args:
         run: its row.
         decisions: about it, the oldest first.
+        changes: of its state.
     """
     moments = [_describe(decision) for decision in decisions]
+    moments += [_describe_change(change) for change in changes if _is_own(change, moments)]
+    return sorted([*moments, *_list_ends(run, moments)], key=lambda moment: moment.at)  # equal times keep their order
+
+
+def _list_ends(run: Run, known: Sequence[Moment]) -> Iterator[Moment]:
     if run.started_at is not None:
-        moments.append(Moment(run.started_at, "started", "sending began"))
+        yield Moment(run.started_at, "started", "sending began")
     if run.finished_at is not None and run.state is RunState.FINISHED:
-        moments.append(Moment(run.finished_at, "finished", "the run finished"))
-    is_recorded = any(moment.kind == "cancelled" for moment in moments)
+        yield Moment(run.finished_at, "finished", "the run finished")
+    is_recorded = any(moment.kind == "cancelled" for moment in known)
     if run.finished_at is not None and run.state is RunState.CANCELLED and not is_recorded:
-        moments.append(Moment(run.finished_at, "cancelled", mask_text(run.reason or "the run was cancelled")))
-    return sorted(moments, key=lambda moment: moment.at)  # stable: the order of decisions stays
+        yield Moment(run.finished_at, "cancelled", mask_text(run.reason or "the run was cancelled"))
+
+
+def _is_own(change: StateChange, decisions: Sequence[Moment]) -> bool:
+    """Return whether a change is shown: it is no start or end, and no person's decision made it."""
+    if change.event not in _OF_CHANGES:
+        return False
+    kind, _ = _OF_CHANGES[change.event]
+    return not any(one.kind == kind and abs(one.at - change.at) < _SAME for one in decisions if kind != "guard")
 
 
 def _describe(decision: Decision) -> Moment:
-    is_of_guard = decision.what == "pause" and decision.who == GUARD
-    kind: Kind = "guard" if is_of_guard else _KINDS.get(decision.what, "decision")
+    kind, words = _OF_DECISIONS.get(decision.what, ("decision", decision.what))
+    kind = "guard" if kind == "paused" and decision.who == GUARD else kind
     by = "" if decision.who == _BY_ITSELF else f" by {decision.who}"
-    words = f"{_WORDS.get(decision.what, decision.what)}{by}"
-    if more := describe_detail(decision.detail):
-        words += f": {more}"
-    return Moment(decision.at, kind, mask_text(words))
+    return _make(decision.at, kind, words + by, describe_detail(decision.detail))
+
+
+def _describe_change(change: StateChange) -> Moment:
+    kind, words = _OF_CHANGES[change.event]
+    return _make(change.at, kind, words, change.reason)
+
+
+def _make(at: Any, kind: Kind, words: str, more: str) -> Moment:
+    return Moment(at, kind, mask_text(f"{words}: {more}" if more else words))
 
 
 def describe_detail(detail: dict[str, Any]) -> str:

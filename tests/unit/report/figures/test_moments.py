@@ -7,6 +7,8 @@ from support.feedback import make_run
 
 from engine.ledger.decisions import Decision
 from engine.ledger.facts import RunFacts
+from engine.ledger.figures.state_changes import StateChange
+from engine.ledger.notices.occurrences import NoticeEvent
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
 from engine.report.figures.canary_and_guard import describe_canary, list_guard_sentences
@@ -26,21 +28,37 @@ def sent_run(**changes: object) -> Run:
     return replace(make_run(), **finished | changes)
 
 
+def change(minutes: float, event: NoticeEvent, reason: str = "") -> StateChange:
+    return StateChange(START + timedelta(minutes=minutes), event, reason)
+
+
 def test_moments_are_in_order_of_time_and_masked() -> None:
+    """A person's decision is shown once, though the run's state changes with it."""
+    changes = [
+        change(0, NoticeEvent.STARTED),
+        change(5, NoticeEvent.GUARD, "10 of 50 bounced, such as bo@c.example"),
+        change(7.01, NoticeEvent.RESUMED),
+        change(9, NoticeEvent.PAUSED, "stopped by SIGTERM"),
+        change(20, NoticeEvent.RESUMED),
+        change(21.01, NoticeEvent.PAUSED, "paused by ann@host: wrong price"),
+        change(60, NoticeEvent.FINISHED),
+    ]
     decisions = [
-        decide(5, "paused", "guard", reason="10 of 50 bounced, such as bo@c.example"),
         decide(7, "resume", reason="ok"),
-        decide(9, "paused", "mailrun", reason="stopped by SIGTERM"),
-        decide(20, "resumed"),
         decide(21, "pause", reason="wrong price"),
         decide(30, "resolve --skip"),
     ]
-    found = list_moments(sent_run(), decisions)
-    kinds = ["started", "guard", "resumed", "paused", "resumed", "paused", "decision", "finished"]
-    assert [moment.kind for moment in found] == kinds
-    assert found[1].text == "paused by guard: 10 of 50 bounced, such as b***@c.example"
-    assert found[3].text == "paused: stopped by SIGTERM"
-    assert all("bo@" not in moment.text for moment in found)
+    found = list_moments(sent_run(), decisions, changes)
+    assert [(moment.kind, moment.text) for moment in found] == [
+        ("started", "sending began"),
+        ("guard", "the guard paused the run: 10 of 50 bounced, such as b***@c.example"),
+        ("resumed", "resumed by ann@host: ok"),
+        ("paused", "the run paused: stopped by SIGTERM"),
+        ("resumed", "the run was launched again"),
+        ("paused", "paused by ann@host: wrong price"),
+        ("decision", "resolve --skip by ann@host"),
+        ("finished", "the run finished"),
+    ]
 
 
 def test_cancelled_run_shows_its_cancellation_once() -> None:
@@ -63,11 +81,10 @@ def test_canary_is_described_at_each_stage() -> None:
 
 
 def test_each_pause_of_the_guard_is_one_sentence() -> None:
-    run = sent_run(state=RunState.PAUSED, paused_by="guard", reason="10 of 50 bounced")
-    recorded = [decide(5, "paused", "guard", reason="10 of 50 bounced"), decide(9, "pause", reason="lunch")]
-    assert list_guard_sentences(run, recorded) == [
-        "2026-11-24 09:05:00 UTC: the guard paused the run: 10 of 50 bounced"
+    changes = [change(5, NoticeEvent.GUARD, "10 of 50 bounced"), change(9, NoticeEvent.PAUSED, "lunch")]
+    decisions = [decide(6, "pause", "guard", ses_rates={"bounce": 0.06})]
+    assert list_guard_sentences(list_moments(sent_run(), decisions, changes)) == [
+        "2026-11-24 09:05:00 UTC: the guard paused the run: 10 of 50 bounced",
+        "2026-11-24 09:06:00 UTC: paused by guard: bounce rate of SES 6.00%",
     ]
-    assert list_guard_sentences(run, []) == ["The guard paused the run: 10 of 50 bounced"]
-    rates = [decide(5, "pause", "guard", ses_rates={"bounce": 0.06})]
-    assert "bounce rate of SES 6.00%" in list_guard_sentences(sent_run(), rates)[0]
+    assert list_guard_sentences([]) == []
