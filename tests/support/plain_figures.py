@@ -77,7 +77,7 @@ def _check_events(figures: Figures, events: pl.DataFrame, opt_outs: int) -> None
     flags = read_flags(events)
     expected = count_flags(flags)
     expected["unsubscribed"] += opt_outs
-    assert dict(figures.feedback) == expected
+    assert dict(figures.feedback) == expected, (figures.feedback, expected)
     for kind, flag in (("hard", Flag.BOUNCED), ("soft", Flag.SOFT_BOUNCED)):
         rows = sum(flag in bits for bits in flags.values())
         assert sum(one.recipients for one in figures.bounces if one.kind == kind) == rows

@@ -57,7 +57,7 @@ def _list_ends(run: Run, known: Sequence[Moment]) -> Iterator[Moment]:
 
 
 def _is_own(change: StateChange, decisions: Sequence[Moment]) -> bool:
-    """Return whether a change is shown: it is no start or end, and no person's decision made it."""
+    """Return whether a change is shown: it is not a start or an end, and not made by a person's decision."""
     if change.event not in _OF_CHANGES:
         return False
     kind, _ = _OF_CHANGES[change.event]

@@ -15,7 +15,7 @@ from engine.feedback.events.rules import find_rule
 from engine.ledger.event_flags import Flag
 from engine.store.port import Store
 
-EVENTS_AT_ONCE = 2_000_000
+EVENTS_AT_ONCE = 500_000
 
 
 class StoredEvents(Struct, frozen=True):
