@@ -1,7 +1,7 @@
 """Number the links of an HTML part, once per template, so that SES's click events name the position.
 
-SES copies the tags of a link, `<a ses:tags="name:value;…" href=…>`, into `linkTags` of its click events. Where SES
-tracks clicks it replaces the link and removes the attribute. Sources: "Can I tag links with unique identifiers?" in
+SES copies the tags of a link, `<a ses:tags="name:value;…" href=…>`, into `linkTags` of its click events. Whether it
+removes the attribute is not documented; mail programs ignore it. Sources: "Can I tag links with unique identifiers?" in
 https://docs.aws.amazon.com/ses/latest/dg/faqs-metrics.html, and "Contents of event data", click object.
 """
 
