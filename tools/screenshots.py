@@ -1,22 +1,26 @@
 """Draws the pictures of the documentation: pages of mailrun in Chromium, made by a run on the sandbox.
 
 Run as `make screenshots`. It needs Chromium, and playwright of the tests' tools. A page is added by a function of
-`_PAGES`: it gets the workspace's folder, and returns the address of the page to draw.
+`_PAGES`: it gets the workspace's folder and the dashboard's address, and returns the address of the page to draw.
 """
 
+import json
 import os
 import shutil
 import subprocess
 import sys
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
+from typing import IO, cast
 
-from playwright.sync_api import Browser, sync_playwright
+from playwright.sync_api import Browser, Page, sync_playwright
 
 _ROOT = Path(__file__).parents[1]
 _IMAGES = _ROOT / "docs" / "assets" / "images"
 _RUN = "welcome/2026-12-01"
+_DASHBOARD = ("dashboard", "--bind", "127.0.0.1:0", "--json")
 _SIZES = {"": (1366, 900), "-phone": (375, 812)}
 
 
@@ -32,11 +36,16 @@ def main() -> None:
             ["events", "pull", "--sandbox"],
         ):
             call_mailrun(workspace, *command)
-        with sync_playwright() as playwright:
+        with (
+            sync_playwright() as playwright,
+            run_beside(workspace, "dashboard", "--bind", "127.0.0.1:0", "--json") as run,
+        ):
+            url = json.loads(run.readline())["url"]
             browser = playwright.chromium.launch(executable_path=_find_chromium(), args=["--no-sandbox"])
             for name, open_page in _PAGES.items():
-                _draw(browser, name, open_page(workspace))
+                _draw(browser, name, open_page(workspace, url))
             browser.close()
+            _beside.close()
 
 
 def call_mailrun(workspace: Path, *arguments: str) -> str:
@@ -49,21 +58,69 @@ def call_mailrun(workspace: Path, *arguments: str) -> str:
     return done.stdout
 
 
-def _make_report(workspace: Path) -> str:
+@contextmanager
+def run_beside(workspace: Path, *arguments: str) -> Iterator[IO[str]]:
+    """Run mailrun beside what else is done; yields what it prints, and stops it."""
+    variables = os.environ | {"PYTHONPATH": str(_ROOT), "MAILRUN_WORKSPACE": str(workspace)}
+    command = [sys.executable, "-m", "engine", *arguments]
+    process = subprocess.Popen(
+        command, cwd=workspace, env=variables, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True
+    )
+    try:
+        yield cast("IO[str]", process.stdout)
+    finally:
+        process.terminate()
+        process.communicate(timeout=60)
+
+
+def _make_report(workspace: Path, _: str) -> str:
     call_mailrun(workspace, "report", _RUN, "--out", "report.html")
     return (workspace / "report.html").as_uri()
 
 
-_PAGES: Mapping[str, Callable[[Path], str]] = {"report": _make_report}
+def _open_list(_: Path, url: str) -> str:
+    return url
+
+
+def _open_sending(workspace: Path, url: str) -> str:
+    """Begin a run that sends slowly; it ends with the workspace's processes."""
+    campaign = workspace / "campaigns" / "offer"
+    shutil.copytree(workspace / "campaigns" / "welcome", campaign)
+    with (campaign / "campaign.toml").open("a", encoding="utf-8") as file:
+        file.write("\n[delivery]\nmax_rate = 14\n")
+    _beside.enter_context(run_beside(workspace, "launch", "campaigns/offer", "--sandbox", "--key", "2026-12-02"))
+    return f"{url}/runs/offer/2026-12-02"
+
+
+_beside = ExitStack()
+_PAGES: Mapping[str, Callable[[Path, str], str]] = {
+    "report": _make_report,
+    "dashboard-run": _open_sending,
+    "dashboard": _open_list,
+}
+_SETTLE_SECONDS = {"dashboard-run": 25.0}  # of a page that is live: its chart has some width then
 
 
 def _draw(browser: Browser, name: str, address: str) -> None:
     for suffix, (width, height) in _SIZES.items():
         page = browser.new_page(viewport={"width": width, "height": height})
-        page.goto(address)
+        _open_when_there(page, address)
+        page.wait_for_timeout(1000 * _SETTLE_SECONDS.get(name, 0.0))
         page.screenshot(path=_IMAGES / f"{name}{suffix}.png")
         page.close()
     sys.stdout.write(f"drew {name}\n")
+
+
+def _open_when_there(page: Page, address: str) -> None:
+    """Open a page; of a run that was begun just now, once it is in the ledger."""
+    for _ in range(_TRIES):
+        reply = page.goto(address)
+        if reply is None or reply.ok:
+            return
+        page.wait_for_timeout(500)
+
+
+_TRIES = 60
 
 
 def _find_chromium() -> str:
