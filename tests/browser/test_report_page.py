@@ -153,6 +153,11 @@ def test_report_prints(browser: Browser, tmp_path: Path):
     """All sections, light although the screen is dark, with the chart, and with the examples unfolded."""
     watched = open_report(browser, tmp_path, _CONTENT["whole"], color_scheme="dark")
     page = watched.page
+    page.set_viewport_size({"width": 690, "height": 900})  # A4 within its margins
+    page.emulate_media(media="print", color_scheme="dark")
+    assert page.evaluate("document.documentElement.scrollWidth") == 690
+    page.emulate_media(media="screen", color_scheme="dark")
+    expect(page.locator("html")).to_have_class("")
     colour = "getComputedStyle(document.documentElement).getPropertyValue('--card').trim()"
     page.evaluate(f"window.drawn = []; addEventListener('beforeprint', () => drawn.push({colour}))")
     printed = page.pdf(format="A4")
