@@ -32,7 +32,7 @@ from engine.notify.background import sending_notifications
 from engine.on_demand import OnDemand
 from engine.progress import Step, step
 from engine.quantities import format_count
-from engine.report.figures.figures_file import refresh_figures
+from engine.report.run_report.report_refresh import refresh_reports
 from engine.run.settle.event_proof import make_open_plan, settle_all_proven
 from engine.setting_sections import EventsSettings
 from engine.spans import span
@@ -84,7 +84,7 @@ class _Desk(Struct):
 
     def count_figures(self) -> None:
         workspace = self.workspace
-        refresh_figures(workspace.ledger, workspace.store, workspace.clock, self.intake.take_touched())
+        refresh_reports(workspace.ledger, workspace.store, workspace.clock, self.intake.take_touched())
 
     def settle(self) -> None:
         tally, workspace = self.intake.tally, self.workspace

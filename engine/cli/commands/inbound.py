@@ -26,7 +26,7 @@ from engine.metrics.monitoring import Monitored, monitor
 from engine.metrics.queue_depth import watched
 from engine.progress import step
 from engine.quantities import format_count
-from engine.report.figures.figures_file import refresh_figures
+from engine.report.run_report.report_refresh import refresh_reports
 from engine.run.history import find_mailed
 from engine.setting_sections import InboundSettings
 from engine.stopping.signals import stop_on_signals
@@ -71,7 +71,7 @@ def import_mails(place: str, common: Common) -> int:
                 raise
             _record_files(intake, some)
         code = _print(intake.tally, common, aside="rejected mails stay where they are; the log names them")
-        refresh_figures(workspace.ledger, workspace.store, workspace.clock, ())  # those with an opt-out
+        refresh_reports(workspace.ledger, workspace.store, workspace.clock, ())  # those with an opt-out
     return code
 
 
@@ -97,7 +97,7 @@ def pull_mails(queue: str, common: Common, *, topics: tuple[str, ...], follow: b
             with monitor(monitored):
                 asyncio.run(_pull(queue, pulled, meter, follow=follow))
         code = _print(intake.tally, common, pulled.exit_code, aside=f"quarantined in: {REFUSED}/ in the store")
-        refresh_figures(workspace.ledger, workspace.store, workspace.clock, ())  # those with an opt-out
+        refresh_reports(workspace.ledger, workspace.store, workspace.clock, ())  # those with an opt-out
     return code
 
 

@@ -13,8 +13,8 @@ from engine.cli.opening import open_chosen
 from engine.cli.suggestions import write_restart
 from engine.csv_formulas import defuse_formulas
 from engine.masking import ADDRESS_COLUMN, mask_text
-from engine.report.figures.figures_file import refresh_figures
 from engine.report.run_accounts import require_accounts, require_run
+from engine.report.run_report.report_refresh import refresh_reports
 from engine.run.frozen import FrozenRun, open_run
 from engine.run.ownership import refuse_other_owner
 from engine.run.restored import refuse_if_ledger_is_behind
@@ -63,7 +63,7 @@ def resolve(  # noqa: PLR0913 - one for each option
         if export is not None and not common.json:
             print_lines(f"written: {export}")
         if settled is not None:
-            refresh_figures(workspace.ledger, workspace.store, workspace.clock, [run])
+            refresh_reports(workspace.ledger, workspace.store, workspace.clock, [run])
 
 
 def _settle(  # noqa: PLR0913 - what was read, and one for each option

@@ -14,6 +14,16 @@ def name_key(run: str) -> str:
     return f"runs/{run}/{FILE}"
 
 
+def is_written(store: Store, run: str) -> bool:
+    """Return whether a run has a report.
+
+    Raises:
+        MailrunError: the store cannot be read.
+    """
+    folder, _, name = name_key(run).rpartition("/")
+    return name in store.list_names(folder, name)
+
+
 def remove_report(store: Store, run: str) -> None:
     """Remove a run's report, if there is one: a person was erased from the run.
 

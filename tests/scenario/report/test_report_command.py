@@ -27,6 +27,7 @@ def sent(tmp_path_factory: pytest.TempPathFactory) -> Iterator[World]:
         queue = f"{world.server.url}/123456789012/mailrun-events"
         pulled = world.run("events", "pull", "--queue", queue, AWS_ENDPOINT_URL_SQS=world.server.url)
         assert pulled.code == 0, pulled.stderr
+        assert "no events have been processed" not in (world.run_folder / "report/report.html").read_text()
         yield world
 
 
