@@ -317,6 +317,15 @@ def set_up(step: Callable[..., None], moto: str) -> None:
         )  # fmt: skip
 
 
+def add_targets(world: World, moto: str) -> None:
+    """Notify a topic, and somebody by e-mail."""
+    with closing(boto3.client("sns", endpoint_url=moto, region_name="us-east-1", **KEYS)) as sns:
+        topic = sns.create_topic(Name="mailrun")["TopicArn"]
+    mail = 'kind = "email"\nfrom = "campaigns@acme.example"\nto = ["managers@acme.example"]\n'
+    named = f'[notify.targets.alarm]\nkind = "sns"\ntopic = "{topic}"\n\n[notify.targets.managers]\n{mail}'
+    world.write("mailrun.toml", named)
+
+
 def create_tenant(world: World) -> str:
     """Create a tenant that may send, and a multi-region endpoint; return the id of the endpoint."""
     with open_ses(world.server) as ses:
@@ -347,6 +356,7 @@ def run_steps(  # noqa: PLR0915 - a line for each step
     (world.folder / "campaigns" / "reach").mkdir(exist_ok=True)
     world.write("campaigns/reach/campaign.toml", f"{text}\n[delivery]\n{reach}\n")
     world.write("campaigns/reach/body.txt.j2", "Dear {{ first_name }}\n")
+    add_targets(world, moto)
     with closing(open_sqs(moto)) as sqs:
         inbound = sqs.create_queue(QueueName="mailrun-inbound")["QueueUrl"]
         received = {
@@ -383,14 +393,16 @@ def run_steps(  # noqa: PLR0915 - a line for each step
     step("sender", "launch", "new", "--key", "test", "--json", "--yes")
     step("sender", "launch", "hello", "--key", "test", "--json", "--yes", AWS_ENDPOINT_URL_CLOUDWATCH=cloudwatch)
     step("sender", "launch", "bulk", "--key", "test", "--json", "--yes")
+    step("inbound", "inbound", "import", f"s3://{MAILS}/mails/", codes=(0, 65))  # and counts the figures of those runs
     step("sender", "launch", "reach", "--key", "test", "--json", "--yes")
+    step("sender", "notify", "test")
+    step("events", "notify", "test")
     step("checker", "check", "reach", "--json", codes=(0, 3))
     step("checker", "check", "hello", "--json", codes=(0, 3))
     step("checker", "status", "hello/test", "--json")
     step("checker", "ses", "reputation", "--json", AWS_ENDPOINT_URL_CLOUDWATCH=cloudwatch)
     step("events", "events", "pull", "--queue", world.server.queue_url, "--json", AWS_ENDPOINT_URL_SQS=world.server.url)
     step("events", "events", "import", f"s3://{EVENTS}/firehose/", codes=(0, 65))
-    step("inbound", "inbound", "import", f"s3://{MAILS}/mails/", codes=(0, 65))
     step("inbound", "inbound", "pull", "--queue", inbound, "--json", codes=(0, 65), MAILRUN_INBOUND_BUCKETS=MAILS)
     step("suppression", "suppress", "add", "p1@b.example", "p2@b.example", "p3@b.example", "--reason", "bounce")
     step("suppression", "suppress", "sync", "--most", "1", "--bucket", f"s3://{IMPORTS}/lists", codes=(0, 75))
@@ -402,6 +414,7 @@ def run_steps(  # noqa: PLR0915 - a line for each step
     steps.append({"role": "unsubscribe", "lambda": click, "environment": {}})
     environment = world.environment() | s3.environment(moto) | {
         "AWS_ENDPOINT_URL_SQS": moto,
+        "AWS_ENDPOINT_URL_SNS": moto,
         "AWS_ACCESS_KEY_ID": world.server.access_key_id,
         "AWS_SECRET_ACCESS_KEY": world.server.secret_access_key,
         "MAILRUN_STORE": f"s3://{STORE}/store",
