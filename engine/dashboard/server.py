@@ -1,7 +1,6 @@
 """The server of the dashboard: it listens, and ends at a signal."""
 
 import asyncio
-import errno
 import signal
 import time
 from collections.abc import AsyncIterator, Callable
@@ -18,12 +17,13 @@ from engine.dashboard.live import LiveRuns
 from engine.dashboard.live_figures import read_live_figures
 from engine.dashboard.templating import PageTemplates
 from engine.dashboard.threads import ReadThreads
-from engine.errors import ConfigurationError
 from engine.http.connections import ConnectionBounds, stop_serving
 from engine.http.guard import RequestGuard, make_server
+from engine.http.listening import listen
 from engine.ledger.decisions import find_user
 from engine.workspace import Workspace
 
+_NO_PORT = "choose another address with --bind, such as 127.0.0.1:0 for a free port"
 _DRAIN_SECONDS = 3.0  # how long requests may take to end once the server stops
 _BOUNDS = ConnectionBounds(idle_seconds=30.0, old_seconds=3600.0, total_seconds=7200.0)  # live pages stay open
 
@@ -83,7 +83,7 @@ async def run_dashboard(workspace: Workspace, listening: Listening) -> AsyncIter
     runner = web.ServerRunner(make_server(application.handle, guard, bounds=_BOUNDS), shutdown_timeout=_DRAIN_SECONDS)
     await runner.setup()
     try:
-        yield await _listen(runner, listening)
+        yield await listen(runner, listening.host, listening.port, server="the dashboard", remedy=_NO_PORT)
     finally:
         application.live.close()
         await stop_serving(runner)
@@ -105,19 +105,3 @@ def make_application(workspace: Workspace, listening: Listening, threads: ReadTh
         cookie=f"mailrun_dashboard_{listening.port}",
         trusts_proxy=listening.trusts_proxy,
     )
-
-
-async def _listen(runner: web.ServerRunner, listening: Listening) -> str:
-    """Listen; returns the URL."""
-    host, port = listening.host, listening.port
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as problem:
-        in_use = problem.errno == errno.EADDRINUSE
-        raise ConfigurationError(
-            f"the dashboard cannot listen: {'the port is in use' if in_use else problem.strerror or problem}",
-            where=f"{host}:{port}",
-            remedy="choose another address with --bind, such as 127.0.0.1:0 for a free port",
-        ) from problem
-    bound = runner.addresses[0][1]
-    return f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"

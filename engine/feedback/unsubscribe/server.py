@@ -1,14 +1,12 @@
 """The HTTP server that answers unsubscribe links."""
 
 import asyncio
-import errno
 import signal
 from collections.abc import Callable
 
 from aiohttp import web
 
 from engine.campaign.unsubscribe_tokens import TokenSigner
-from engine.errors import ConfigurationError
 from engine.feedback.unsubscribe.opt_out import LedgerOptOuts
 from engine.feedback.unsubscribe.pages import UnsubscribePages, open_pages
 from engine.feedback.unsubscribe.requests import (
@@ -26,6 +24,7 @@ from engine.feedback.unsubscribe.requests import (
 )
 from engine.http.connections import ConnectionBounds, stop_serving
 from engine.http.guard import RequestGuard, make_server
+from engine.http.listening import listen
 from engine.workspace import Workspace
 
 BODY_SECONDS = 10.0  # for a body of a few bytes
@@ -68,25 +67,10 @@ async def _serve(
     )
     await runner.setup()
     try:
-        announce(await _listen(runner, host, port))
+        announce(await listen(runner, host, port, server="the server", remedy="choose another --host or --port"))
         await stopped.wait()
     finally:
         await stop_serving(runner)
-
-
-async def _listen(runner: web.ServerRunner, host: str, port: int) -> str:
-    """Listen; returns the URL."""
-    try:
-        await web.TCPSite(runner, host, port).start()
-    except OSError as problem:
-        in_use = problem.errno == errno.EADDRINUSE
-        raise ConfigurationError(
-            f"the server cannot listen: {'the port is in use' if in_use else problem.strerror or problem}",
-            where=f"{host}:{port}",
-            remedy="choose another --host or --port",
-        ) from problem
-    bound = runner.addresses[0][1]
-    return f"http://[{host}]:{bound}" if ":" in host else f"http://{host}:{bound}"
 
 
 class LinkServer:
