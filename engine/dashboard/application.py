@@ -25,6 +25,7 @@ _MOST_FIELDS = 20
 _FORM_SECONDS = 10.0
 _FORM_KIND = "application/x-www-form-urlencoded"
 _READING = ("GET", "HEAD")
+_STREAM = "text/event-stream"
 HEADERS = {
     "Cache-Control": "no-store",
     "Cross-Origin-Opener-Policy": "same-origin",
@@ -105,7 +106,11 @@ class Application(Struct, frozen=True, kw_only=True):
             is_ours = session is not None and session.is_form_of(form.get("form_token", ""))
             if not (is_ours or has_token):
                 return self._respond(request, describe_problem(403), session)
-        asked = PageQuery(names=names, query=dict(request.query), form=form, who=f"dashboard ({self.who})")
+        if route.is_live and request.method == "HEAD":  # an answer to HEAD has no body, and a stream is nothing else
+            return web.Response(content_type=_STREAM, charset="utf-8", headers=HEADERS)
+        asked = PageQuery(
+            names=_clean(names), query=_clean(request.query), form=_clean(form), who=f"dashboard ({self.who})"
+        )
         if route.is_live:
             await self.threads.run(lambda: require_run(self.workspace.ledger, asked.run))
             return await self.live.stream(request, asked.run, {**HEADERS, "Content-Security-Policy": PAGE_POLICY})
@@ -212,6 +217,11 @@ class Application(Struct, frozen=True, kw_only=True):
     def _set_cookie(self, request: web.BaseRequest, response: web.Response, session: BrowserSession) -> None:
         is_https = self.trusts_proxy and request.headers.get("X-Forwarded-Proto", "").lower() == "https"
         response.set_cookie(self.cookie, session.id, path="/", httponly=True, samesite="Strict", secure=is_https)
+
+
+def _clean(texts: Mapping[str, str]) -> dict[str, str]:
+    """Replace NUL, which PostgreSQL refuses in a text."""
+    return {name: text.replace("\0", "\ufffd") for name, text in texts.items()}
 
 
 def _allows(route: PageRoute, method: str) -> bool:

@@ -2,9 +2,11 @@
 
 import socket
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import suppress
 from ipaddress import ip_address
 from socketserver import ThreadingMixIn
-from threading import Thread
+from threading import BoundedSemaphore, Thread, Timer
+from typing import Any, TypeAlias
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
@@ -15,6 +17,11 @@ from prometheus_client.metrics_core import Metric as Family
 from engine.errors import ConfigurationError
 from engine.metrics.catalogue import CALL_BOUNDS, Metric
 from engine.metrics.samples import Distribution, Sample
+
+MOST_SCRAPES = 16  # at once; further connections are closed
+SCRAPE_SECONDS = 30.0  # after which a connection is ended, however slowly it still goes on
+
+_Connection: TypeAlias = socket.socket | tuple[bytes, socket.socket]
 
 
 class _Collector:
@@ -90,7 +97,46 @@ def serve(host: str, port: int, read: Callable[[], Iterable[Sample]]) -> WSGISer
 
 
 class _Server(ThreadingMixIn, WSGIServer):
+    """Answers at most MOST_SCRAPES requests at once: threads and open files are those of a command that sends."""
+
     daemon_threads = True  # a slow reader delays nothing at the end
+
+    def __init__(self, *arguments: Any, **named: Any) -> None:
+        self._room = BoundedSemaphore(MOST_SCRAPES)
+        super().__init__(*arguments, **named)
+
+    def verify_request(self, request: _Connection, client_address: Any) -> bool:  # noqa: ARG002 - of the library
+        """Return whether there is room for the request; otherwise its connection is closed."""
+        return self._room.acquire(blocking=False)
+
+    def process_request(self, request: _Connection, client_address: Any) -> None:
+        """Answer the request in a thread; make room again where that thread cannot start."""
+        try:
+            super().process_request(request, client_address)
+        except BaseException:
+            self._room.release()
+            raise
+
+    def process_request_thread(self, request: _Connection, client_address: Any) -> None:
+        """Answer the request within SCRAPE_SECONDS."""
+        ending = Timer(SCRAPE_SECONDS, _end, (request,))
+        ending.daemon = True
+        try:
+            ending.start()
+            super().process_request_thread(request, client_address)
+        finally:
+            ending.cancel()
+            self._room.release()
+
+    def handle_error(self, request: _Connection, client_address: Any) -> None:
+        """Say nothing: the connection ended, and the next scrape asks again."""
+
+
+def _end(request: _Connection) -> None:
+    """End a connection from outside; its thread notices."""
+    with suppress(OSError):
+        if isinstance(request, socket.socket):
+            request.shutdown(socket.SHUT_RDWR)
 
 
 class _SixServer(_Server):

@@ -6,6 +6,7 @@ from typing import TypeAlias
 
 from msgspec import Struct
 
+from engine.feedback.events.records import EventKind
 from engine.ledger.figures.campaigns import CampaignFigures, LedgerFigures
 from engine.ledger.journal import Outcome
 from engine.ledger.schema import RunState
@@ -13,6 +14,7 @@ from engine.metrics import catalogue as of
 from engine.metrics.catalogue import OTHER, RECEIVERS, Metric
 from engine.metrics.meter import Meter, Pulse
 
+_KINDS = frozenset(map(str, EventKind))
 _OUTCOMES = tuple(outcome for outcome in Outcome if outcome is not Outcome.UNSENT)
 
 
@@ -66,13 +68,22 @@ def sample_command(command: MonitoredCommand, meter: Meter, *, ended_at: float |
     if command.campaign:
         yield from _sample_sending((command.campaign, _word(is_true=command.sandbox)), meter)
     if meter.queue == "events":
-        yield from (Sample(of.EVENTS, (kind,), count) for kind, count in sorted(meter.events.items()))
+        yield from (Sample(of.EVENTS, (kind,), count) for kind, count in _name_kinds(meter.events))
         if meter.newest_event is not None:
             yield Sample(of.NEWEST_EVENT, (), meter.newest_event)
     if meter.queue == "inbound":
         yield Sample(of.MAILS, (), meter.mails)
     if meter.queue_messages is not None:
         yield Sample(of.QUEUE, (meter.queue,), meter.queue_messages)
+
+
+def _name_kinds(events: Mapping[str, int]) -> list[tuple[str, int]]:
+    """Add up events by kind; kinds that mailrun does not know, which others can name as they like, are `other`."""
+    sums: dict[str, int] = {}
+    for kind, count in sorted(events.items()):
+        name = kind if kind in _KINDS else OTHER
+        sums[name] = sums.get(name, 0) + count
+    return sorted(sums.items())
 
 
 def _sample_sending(run: tuple[str, str], meter: Meter) -> Samples:

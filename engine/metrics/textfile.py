@@ -5,6 +5,7 @@ lost. A folder gets one file for what belongs to no campaign, and one file for e
 that campaign and readers of the whole ledger write; no two files have the same sample.
 """
 
+import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -28,18 +29,30 @@ def write_metrics(place: Path, samples: Iterable[Sample], *, campaign: str) -> N
     Raises:
         ConfigurationError: it cannot be written.
     """
-    files: Mapping[Path, Iterable[Sample]] = {place: list(samples)}
-    if place.is_dir():
-        files = {place / name: some for name, some in _divide(samples, campaign)}
     try:
+        files: Mapping[Path, Iterable[Sample]] = {_find_target(place): list(samples)}
+        if place.is_dir():
+            files = {place / name: some for name, some in _divide(samples, campaign)}
         for path, some in files.items():
             _replace(path, write_text(some))
-    except OSError as error:
+    except (OSError, ValueError, RuntimeError) as error:  # a name with NUL, and links in a circle
         raise ConfigurationError(
-            f"the file of metrics cannot be written: {error.strerror}",
+            f"the file of metrics cannot be written: {getattr(error, 'strerror', None) or error}",
             where=str(place),
             remedy="name a file, or a folder that exists and can be written, in MAILRUN_METRICS_FILE",
         ) from None
+
+
+def _find_target(place: Path) -> Path:
+    """Return the file to replace: a link stays, and what it leads to is replaced.
+
+    Raises:
+        OSError: it is a device or a pipe, which must not be replaced by a file.
+    """
+    target = place.resolve() if place.is_symlink() else place
+    if target.exists() and not target.is_file() and not target.is_dir():
+        raise OSError(errno.EINVAL, "it is a device or a pipe")
+    return target
 
 
 def _divide(samples: Iterable[Sample], campaign: str) -> Iterator[tuple[str, list[Sample]]]:

@@ -130,7 +130,7 @@ class Notifications:
         try:
             if time.monotonic() - self._looked_at >= STALL_LOOK_SECONDS:
                 self._looked_at = time.monotonic()
-                desk.find_stalls()
+                self._find_stalls(desk)
             for target in desk.divide() - self._delivering.keys():
                 task = self._delivering[target] = asyncio.create_task(self._deliver(desk, target))
                 task.add_done_callback(lambda _, name=target: self._delivering.pop(name, None))  # type: ignore[misc]
@@ -138,6 +138,15 @@ class Notifications:
         except MailrunError as error:  # a ledger that cannot be reached now
             log.debug("notify.unread", what=error.what)
             return None
+
+    @staticmethod
+    def _find_stalls(desk: "NoticeDesk") -> None:
+        try:
+            desk.find_stalls()
+        except MailrunError:
+            raise
+        except Exception as error:  # noqa: BLE001 - the other notifications go on
+            log.warning("notify.error", note=f"stalls are not found: {type(error).__name__}: {error}")
 
     async def _deliver(self, desk: "NoticeDesk", target: str) -> None:
         try:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from msgspec import Struct
 
 from engine.clock import Clock
+from engine.errors import MailrunError
 from engine.ledger import runs
 from engine.ledger.database import Ledger
 from engine.ledger.notices import outbox
@@ -82,7 +83,15 @@ class NoticeDesk(Struct, frozen=True, kw_only=True):
         with self.ledger.write() as tx:
             outbox.give_up_old(tx)
         for occurrence in new:
-            self._divide_one(occurrence)
+            try:
+                self._divide_one(occurrence)
+            except MailrunError:
+                raise
+            except Exception as error:  # noqa: BLE001 - what one run has damaged must not silence the others
+                note = f"a notification cannot be made: {type(error).__name__}: {error}"
+                log.warning("notify.given_up", run=occurrence.run, note=note)
+                with self.ledger.write() as tx:
+                    outbox.divide(tx, occurrence, {})
         with self.ledger.read() as tx:
             return outbox.find_due(tx)
 

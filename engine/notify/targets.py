@@ -6,10 +6,13 @@ from pathlib import Path
 from msgspec import Struct
 
 from engine.errors import ConfigurationError
+from engine.logs import get_logger
 from engine.masking import remember_secrets
 from engine.notify_targets.sections import NotifySettings, NotifySpec, parse_wait, read_spec
 from engine.notify_targets.target import SECRET_CHARACTERS, NotifyTarget, TargetError, check_webhook
 from engine.settings import Settings
+
+log = get_logger()
 
 
 class RunTargets(Struct, frozen=True):
@@ -35,13 +38,22 @@ def find_targets(settings: NotifySettings, campaign: str | None) -> RunTargets:
         settings: `[notify]` of mailrun.toml.
         campaign: `[notify]` of the frozen campaign as JSON; None where it has none.
     """
-    spec = NotifySpec() if campaign is None else read_spec(campaign)
+    spec = NotifySpec() if campaign is None else _read_frozen(campaign)
     inherited = settings.targets if spec.inherit else {}
     return RunTargets(
         targets={**inherited, **spec.targets},
         link=settings.link if spec.link is None else spec.link,
         stalled_seconds=parse_wait(spec.stalled_after or settings.stalled_after),
     )
+
+
+def _read_frozen(campaign: str) -> NotifySpec:
+    """Read `[notify]` of a frozen campaign; as if it had none where it is damaged or of a later version of mailrun."""
+    try:
+        return read_spec(campaign)
+    except ValueError as error:
+        log.info("notify.unread", note=f"[notify] of a campaign in the ledger cannot be read: {type(error).__name__}")
+        return NotifySpec()
 
 
 def read_url(name: str, target: NotifyTarget, settings: Settings) -> str:

@@ -41,12 +41,11 @@ def read_place(at: str, before: str) -> ListPlace | None:
     """Read where a page begins; None for the newest entry, and for what is not valid."""
     try:
         moment = datetime.fromisoformat(at)
-    except ValueError:
+        moment = moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC)
+    except (ValueError, OverflowError):
         return None
     is_number = before.isascii() and before.isdecimal() and len(before) <= _MOST_DIGITS
-    return ListPlace(
-        moment.astimezone(UTC) if moment.tzinfo else moment.replace(tzinfo=UTC), int(before) if is_number else 0
-    )
+    return ListPlace(moment, int(before) if is_number else 0)
 
 
 def make_suppressions(page: ListPage, which: ListFilter, place: ListPlace | None, counted: ReadSoFar) -> TemplatePage:

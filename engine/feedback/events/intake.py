@@ -5,7 +5,7 @@ file, and are applied when they are read again. Every step may be repeated, in a
 """
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime, timedelta
 from typing import Any
 
@@ -22,7 +22,14 @@ from engine.ledger import event_flags
 from engine.ledger.database import Ledger
 from engine.store.port import Store
 
+OTHER, _MOST_NAMES = "other", 50
 _KEPT_LONGER = timedelta(days=14)  # the longest that a queue may delay an event
+
+
+def _count(into: Counter[str], counts: Mapping[str, int]) -> None:
+    """Add counts by a name that others chose: of names beyond _MOST_NAMES, all together are OTHER."""
+    for name, count in counts.items():
+        into[name if name in into or len(into) < _MOST_NAMES else OTHER] += count
 
 
 class EventTally(Struct):
@@ -132,7 +139,7 @@ class Intake:
         forged = sum(item.is_forged for item in aside)
         self.tally.forged += forged
         self.tally.malformed += len(aside) - forged
-        self.tally.reasons.update(item.reason for item in aside)
+        _count(self.tally.reasons, Counter(item.reason for item in aside))
 
     def _take_events(self, events: list[FeedbackEvent]) -> None:
         matched = self._matcher.match(make_frame(events))
@@ -144,7 +151,7 @@ class Intake:
         newest = max(event.at for event in events) / 1000
         self.tally.newest_at = max(newest, self.tally.newest_at or newest)
         self.tally.events += matched.height
-        self.tally.kinds.update(dict(matched.group_by("kind").len().iter_rows()))
+        _count(self.tally.kinds, dict(matched.group_by("kind").len().iter_rows()))
         self.tally.matches.update(dict(matched.group_by("match").len().iter_rows()))
         self.tally.changed += changed
         self.tally.suppressed += suppressed

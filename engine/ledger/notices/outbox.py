@@ -6,11 +6,12 @@ database's clock decides, so the clocks of several machines are never compared.
 
 from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime, timedelta
+from operator import itemgetter
 from typing import Any
 
 import orjson
 from msgspec import Struct
-from sqlalchemy import ColumnElement, Connection, and_, exists, insert, select, update
+from sqlalchemy import ColumnElement, Connection, Row, and_, exists, insert, select, update
 
 from engine.ledger.database import read_clock
 from engine.ledger.notices.occurrences import NoticeEvent
@@ -77,18 +78,21 @@ class NotificationRecord(Struct, frozen=True):
 
 
 def list_occurrences(tx: Connection) -> list[Occurrence]:
-    """Read the occurrences that were not divided yet, the oldest first."""
+    """Read the occurrences that were not divided yet, the oldest first.
+
+    What is damaged, or of a later version of mailrun, is left for that version, and given up in the end.
+    """
     rows = tx.execute(select(notification_table).where(_table.target == "", _is_pending).order_by(_table.created_at))
-    return [
-        Occurrence(
-            id=row.occurrence,
-            run=row.run,
-            event=NoticeEvent(row.event),
-            created_at=row.created_at,
-            **orjson.loads(row.notice),
-        )
-        for row in rows
-    ]
+    return [found for row in rows if (found := _read_occurrence(row)) is not None]
+
+
+def _read_occurrence(row: Row[Any]) -> Occurrence | None:
+    try:
+        state, reason = itemgetter("state", "reason")(orjson.loads(row.notice))
+        event = NoticeEvent(row.event)
+    except (ValueError, TypeError, KeyError):
+        return None
+    return Occurrence(row.occurrence, row.run, event, str(state), str(reason), row.created_at)
 
 
 def divide(tx: Connection, occurrence: Occurrence, notices: Mapping[str, Mapping[str, Any]]) -> bool:

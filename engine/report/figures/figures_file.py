@@ -54,7 +54,7 @@ def read_figures(store: Store, run: str) -> Figures | None:
     try:
         version = msgspec.json.decode(data, type=_Version).version
         return msgspec.json.decode(data, type=Figures) if version == VERSION else None
-    except msgspec.MsgspecError as error:
+    except (msgspec.MsgspecError, RecursionError) as error:
         log.warning("figures.damaged", where=store.describe(_key(run)), what=str(error), note="they are counted again")
         return None
 
@@ -63,14 +63,19 @@ class _Version(msgspec.Struct):
     version: int = 0
 
 
-def write_figures(store: Store, figures: Figures) -> None:
+def write_figures(store: Store, figures: Figures, now: datetime) -> None:
     """Write the figures of a run, unless newer ones are there.
+
+    Args:
+        store: gets them.
+        figures: that were counted.
+        now: figures that are there from later than now, from a clock that was wrong, are replaced.
 
     Raises:
         MailrunError: the store cannot be written.
     """
     known = read_figures(store, figures.run)
-    if known is None or known.made_at <= figures.made_at:
+    if known is None or known.made_at <= figures.made_at or known.made_at > now:
         store.write(_key(figures.run), msgspec.json.encode(figures))
 
 
@@ -89,7 +94,7 @@ def renew_figures(ledger: Ledger, store: Store, clock: Clock, run: str) -> Figur
     """
     known = snapshots.find_run(ledger, run)
     figures: Figures = _count(ledger, store, clock, run)
-    write_figures(store, figures)
+    write_figures(store, figures, clock.now())
     now = snapshots.find_run(ledger, run)
     if known is None or now is None or now.pruned_at is not None or now.manifest_digest != known.manifest_digest:
         remove_figures(store, run)  # a person was erased meanwhile, or the run was pruned
@@ -106,7 +111,7 @@ def refresh_figures(
         store: has their files, and gets the figures.
         clock: now.
         runs: names; those that are pruned or in another store are skipped.
-        is_forced: count them however long it takes, and however short ago they were counted.
+        is_forced: count them alone, however long it takes, and however short ago they were counted.
 
     Returns:
         The runs that were counted.
@@ -114,7 +119,8 @@ def refresh_figures(
     counted: list[str] = []
     with _logging("all"):
         marked = {name.replace(".", "/") for name in store.list_names(STALE)}
-        wanted = list(dict.fromkeys([*runs, *sorted(marked), *_find_opted_out(ledger, store, clock.now())]))
+        others = [] if is_forced else [*sorted(marked), *_find_opted_out(ledger, store, clock.now())]
+        wanted = list(dict.fromkeys([*runs, *others]))
         with step("counting figures", "runs", len(wanted), is_shown=bool(wanted)) as counting:
             for name in _refresh(ledger, store, clock, wanted, marked, is_forced=is_forced):
                 counted.append(name)

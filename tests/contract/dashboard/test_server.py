@@ -23,7 +23,10 @@ from support.sent_runs import open_new_workspace
 
 from engine.dashboard.assets import Assets
 from engine.dashboard.routes import ROUTES
+from engine.ledger import snapshots
+from engine.ledger.database import Ledger
 from engine.ledger.decisions import find_user, list_decisions
+from engine.ledger.runs import Run
 from engine.ledger.snapshots import find_run
 from engine.workspace import Workspace
 
@@ -127,6 +130,39 @@ def test_no_other_method_or_form_changes_anything(url: str, workspace: Workspace
         )
         assert [reply.status for reply in refused] == [403] * len(refused), action
     assert read_ledger(workspace) == before
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/suppressions?at=0001-01-01T00:00:00%2B14:00",
+        "/suppressions?at=9999-12-31T23:59:59-14:00",
+        "/suppressions?reason=%00&topic=%ED%A0%80",
+        "/?q=%00",
+    ],
+)
+def test_queries_without_meaning_are_answered(url: str, path: str) -> None:
+    assert ask(url, path).status == 200
+
+
+def test_texts_of_a_request_reach_no_page_with_nul(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """PostgreSQL refuses a text with NUL."""
+    seen: list[str] = []
+
+    def find(ledger: Ledger, name: str) -> Run | None:
+        seen.append(name)
+        return find_run(ledger, name)
+
+    monkeypatch.setattr(snapshots, "find_run", find)
+    assert ask(url, "/runs/a%00b/%00/preview").status == 404
+    assert seen == ["a\ufffdb/\ufffd"]
+
+
+def test_head_of_a_live_page_has_no_body(url: str) -> None:
+    for run, status in ((SENDING, 200), (FINISHED, 200)):
+        reply = ask(url, f"/runs/{run}/live", "HEAD")
+        assert (reply.status, reply.text) == (status, "")
+        assert reply.headers["content-type"] == "text/event-stream; charset=utf-8"
 
 
 def test_only_actions_are_routes_that_accept_a_form() -> None:

@@ -1,15 +1,19 @@
 """What is served for Prometheus."""
 
 import shutil
+import socket
 import subprocess
+import threading
 import urllib.error
 import urllib.request
 from collections.abc import Iterator
+from contextlib import ExitStack
 from wsgiref.simple_server import WSGIServer
 
 import pytest
 
 from engine.errors import ConfigurationError
+from engine.metrics import exposition
 from engine.metrics.catalogue import CALL_BOUNDS, METRICS
 from engine.metrics.exposition import serve, write_text
 from engine.metrics.samples import Distribution, Sample
@@ -72,3 +76,26 @@ def test_hostile_labels_stay_labels():
     campaign = 'x"} 1\nmailrun_ledger_up 7\n#'
     text = write_text([Sample(next(m for m in METRICS if m.labels == ("campaign", "sandbox")), (campaign, "false"), 1)])
     assert len(text.decode().splitlines()) == 3
+
+
+def test_connections_beyond_the_bound_are_closed_and_others_answered_later(
+    monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+):
+    """A crowd takes neither the threads nor the files of the command that sends, and prints nothing."""
+    monkeypatch.setattr(exposition, "SCRAPE_SECONDS", 0.5)
+    opened, before = serve("127.0.0.1", 0, make_all), threading.active_count()
+    with ExitStack() as stack:
+        silent = [
+            stack.enter_context(socket.create_connection(("127.0.0.1", opened.server_port), timeout=10))
+            for _ in range(3 * exposition.MOST_SCRAPES)
+        ]
+        for each in silent[exposition.MOST_SCRAPES :]:
+            assert each.recv(1) == b""
+        assert threading.active_count() <= before + 2 * exposition.MOST_SCRAPES
+        for each in silent[: exposition.MOST_SCRAPES]:
+            assert each.recv(1) == b""
+    for _ in range(2 * exposition.MOST_SCRAPES):
+        assert "mailrun_ledger_up" in get(opened, f"127.0.0.1:{opened.server_port}")
+    opened.shutdown()
+    opened.server_close()
+    assert "Traceback" not in capfd.readouterr().err

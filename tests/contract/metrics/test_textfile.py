@@ -93,3 +93,23 @@ def test_file_can_be_read_by_other_users(tmp_path: Path):
     path = tmp_path / "mailrun.prom"
     write_metrics(path, make_samples(), campaign="a")
     assert path.stat().st_mode & 0o777 == 0o644
+
+
+def test_pipe_and_names_that_cannot_be_are_named_and_left(tmp_path: Path):
+    pipe, circle = tmp_path / "pipe", tmp_path / "circle"
+    os.mkfifo(pipe)
+    circle.symlink_to(circle)
+    for place in (pipe, circle, tmp_path / ("x" * 300), tmp_path / "a\0b"):
+        with pytest.raises(ConfigurationError, match="cannot be written"):
+            write_metrics(place, make_samples(), campaign="a")
+    assert pipe.is_fifo()
+    assert sorted(one.name for one in tmp_path.iterdir()) == ["circle", "pipe"]
+
+
+def test_link_to_the_file_stays_a_link(tmp_path: Path):
+    (tmp_path / "folder").mkdir()
+    link = tmp_path / "mailrun.prom"
+    link.symlink_to("folder/real.prom")
+    write_metrics(link, make_samples(), campaign="a")
+    assert link.is_symlink()
+    assert read(tmp_path / "folder" / "real.prom")

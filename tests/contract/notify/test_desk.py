@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from msgspec.structs import replace
+from sqlalchemy import insert
 from support.clock import VirtualClock
 from support.receiver import SECRET, Receiver, run_receiver
 
@@ -18,11 +19,12 @@ from engine.ledger.database import Ledger, open_ledger
 from engine.ledger.facts import RunFacts
 from engine.ledger.notices import outbox
 from engine.ledger.runs import Run
-from engine.ledger.schema import RunState
+from engine.ledger.schema import RunState, notification_table
 from engine.logs import capture_logs
 from engine.notify.background import Notifications
 from engine.notify.desk import NoticeDesk
 from engine.notify_targets.sections import NotifySettings
+from engine.report.run_accounts import require_accounts
 from engine.settings import Settings
 from engine.store.folder import FolderStore
 
@@ -100,6 +102,37 @@ def test_campaigns_targets_need_none_in_mailrun_toml(ledger: Ledger, tmp_path: P
     assert receiver.count_accepted() == [f"{NAME} started"]
 
 
+def test_damaged_or_later_records_do_not_silence_other_runs(ledger: Ledger, tmp_path: Path, receiver: Receiver):
+    facts = RunFacts("acme.example", "ses", False, "marketing", "hello", notify='{"of a later version": 1}')  # noqa: FBT003
+    begin(ledger, replace(RUN, name="a/later", folder="runs/a/later", facts=facts))
+    for key, event, notice in (("b", "on fire", "{}"), ("c", "paused", "nonsense"), ("d", "paused", "[]")):
+        row = {"occurrence": key, "target": "", "run": "a/later", "attempts": 0, "created_at": NOW, "due_at": NOW}
+        with ledger.write() as tx:
+            tx.execute(insert(notification_table).values(**row, event=event, notice=notice))
+    begin(ledger, RUN)
+    desk = make_desk(ledger, tmp_path, **describe(receiver))
+    assert asyncio.run(desk.send_now()) == {True: 2}
+    assert receiver.count_accepted() == ["a/later started", f"{NAME} started"]
+
+
+def test_run_whose_notice_cannot_be_made_is_given_up_alone(
+    ledger: Ledger, tmp_path: Path, receiver: Receiver, monkeypatch: pytest.MonkeyPatch
+):
+    begin(ledger, replace(RUN, name="a/broken", folder="runs/a/broken"))
+    begin(ledger, RUN)
+
+    def require(ledger: Ledger, name: str, *more: Any) -> Any:
+        if name == "a/broken":
+            raise KeyError("damaged")
+        return require_accounts(ledger, name, *more)
+
+    monkeypatch.setattr("engine.notify.desk.require_accounts", require)
+    desk = make_desk(ledger, tmp_path, **describe(receiver))
+    assert asyncio.run(desk.send_now()) == {True: 1}
+    assert asyncio.run(desk.send_now()).total() == 0
+    assert receiver.count_accepted() == [f"{NAME} started"]
+
+
 def test_two_processes_hand_over_each_notification_once(ledger: Ledger, tmp_path: Path, receiver: Receiver):
     begin(ledger, RUN)
     desks = [make_desk(ledger, tmp_path, **describe(receiver)) for _ in range(4)]
@@ -130,7 +163,7 @@ def test_unused_settings_start_no_thread_and_errors_end_nothing(
         broken = Notifications(desk.settings, ledger, desk.store, desk.clock)
         broken.start_if_needed()
         broken.close()
-    assert [one["event"] for one in events] == ["notify.error"]
+    assert [one["event"] for one in events] == ["notify.error", "notify.delivered"]  # the rest goes on
 
 
 def test_command_that_is_stopped_at_once_waits_for_no_receiver(ledger: Ledger, tmp_path: Path, receiver: Receiver):

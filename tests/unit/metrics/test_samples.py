@@ -122,3 +122,11 @@ def test_names_follow_the_conventions_of_prometheus():
         assert metric.name.endswith("_timestamp_seconds") == (metric.unit == "Unix time")
         assert metric.meaning.endswith(".")
     assert len({metric.name for metric in METRICS}) == len(METRICS)
+
+
+def test_kinds_of_events_that_others_name_are_one_label():
+    meter = make_meter()
+    meter.queue = "events"
+    meter.note_events({"Bounce": 2, **{f"evil{number}": 1 for number in range(1000)}}, None)
+    counted = {one.labels: one.value for one in read_all(meter, make_figures()) if one.metric is catalogue.EVENTS}
+    assert counted == {("Bounce",): 2, ("other",): 1000}

@@ -14,10 +14,12 @@ _TEMPLATES = (".j2", ".html", ".htm", ".mjml", ".md", ".txt", ".jinja", ".jinja2
 _MOST = 500  # patterns
 _LARGEST = 2_000_000  # of a template that is read, in bytes
 _LONGEST = 300  # of a link that is shown, in characters
-_CODE = r"\{\{.*?\}\}|\{%.*?%\}|\{#.*?#\}"
-_LINK = re.compile(rf"https?://(?:{_CODE}|[^\s\"'<>()\[\]{{}}\\|])+", re.IGNORECASE | re.DOTALL)
+# Repetitions are bounded and possessive: a quote that is not closed must not cost more than what follows it.
+_CODE = r"\{\{.{0,2000}?\}\}|\{%.{0,2000}?%\}|\{#.{0,2000}?#\}"
+_LINK = re.compile(rf"https?://(?:{_CODE}|[^\s\"'<>()\[\]{{}}\\|]){{1,4000}}+", re.IGNORECASE | re.DOTALL)
 _HREF = re.compile(
-    rf"\bhref\s*=\s*(?:\"(?P<a>(?:{_CODE}|[^\"])*)\"|'(?P<b>(?:{_CODE}|[^'])*)')", re.IGNORECASE | re.DOTALL
+    rf"\bhref\s{{0,20}}=\s{{0,20}}(?:\"(?P<a>(?:{_CODE}|[^\"]){{0,4000}}+)\"|'(?P<b>(?:{_CODE}|[^']){{0,4000}}+)')",
+    re.IGNORECASE | re.DOTALL,
 )
 _PARTS = re.compile(rf"({_CODE})", re.DOTALL)
 ERASED, UNKNOWN = "(erased)", "…"

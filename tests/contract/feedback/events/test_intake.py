@@ -52,6 +52,16 @@ def suppressed(desk: Desk) -> list[Suppression]:
     return items
 
 
+def test_kinds_that_others_name_are_counted_under_few_names(desk: Desk):
+    desk.take([make("Send", 1)])
+    desk.take([make("Send", 2, copy=copy) | {"eventType": f"Kind{copy}"} for copy in range(200)])
+    kinds = desk.intake.tally.to_json()["kinds"]
+    assert sum(kinds.values()) == 201
+    assert kinds["Send"] == 1
+    assert kinds["other"] > 100
+    assert len(kinds) <= 51
+
+
 def test_a_bounce_and_a_complaint_suppress_at_once_with_all_that_is_known(desk: Desk):
     desk.take([make("Bounce", 3), make("Complaint", 4)])
     by_key = {item.key: item for item in suppressed(desk)}

@@ -25,6 +25,7 @@ from engine.run.retain.prune import find_prunable, prune
 from engine.workspace import Workspace
 
 RUN = "news/1"
+DEEP = b'{"version": 1, "x": ' + b"[" * 100_000
 KEY = f"runs/{RUN}/report/figures.json"
 
 
@@ -53,7 +54,9 @@ def test_figures_are_read_as_they_were_written(workspace: Workspace, clock: Virt
     assert (workspace.store.local_folder / KEY).stat().st_mode & 0o077 == 0
 
 
-@pytest.mark.parametrize("data", [b"", b"{}", b'{"version": 2}', b'{"version": 1, "run": "news/1"}', b"\xff", b"[1]"])
+@pytest.mark.parametrize(
+    "data", [b"", b"{}", b'{"version": 2}', b'{"version": 1, "run": "news/1"}', b"\xff", b"[1]", DEEP]
+)
 def test_damaged_figures_and_those_of_another_version_are_none(workspace: Workspace, data: bytes) -> None:
     workspace.store.write(KEY, data)
     assert read_figures(workspace.store, RUN) is None
@@ -61,21 +64,40 @@ def test_damaged_figures_and_those_of_another_version_are_none(workspace: Worksp
 
 def test_older_figures_do_not_replace_newer_ones(workspace: Workspace, clock: VirtualClock) -> None:
     newer = renew_figures(workspace.ledger, workspace.store, clock, RUN)
-    write_figures(workspace.store, replace(newer, made_at=newer.made_at - timedelta(seconds=1), subject="old"))
+    write_figures(
+        workspace.store, replace(newer, made_at=newer.made_at - timedelta(seconds=1), subject="old"), clock.now()
+    )
     found = read_figures(workspace.store, RUN)
     assert found is not None
     assert found.subject == newer.subject
 
 
+def test_figures_of_a_clock_that_was_ahead_are_replaced(workspace: Workspace, clock: VirtualClock) -> None:
+    found = renew_figures(workspace.ledger, workspace.store, clock, RUN)
+    ahead = replace(found, made_at=found.made_at + timedelta(days=900), subject="ahead")
+    write_figures(workspace.store, ahead, ahead.made_at)
+    renew_figures(workspace.ledger, workspace.store, clock, RUN)
+    again = read_figures(workspace.store, RUN)
+    assert again is not None
+    assert again.subject == found.subject
+
+
+def test_the_end_of_a_launch_counts_its_run_alone(workspace: Workspace, clock: VirtualClock) -> None:
+    add_run(workspace, "news/2", at=SENT_AT + timedelta(days=1))
+    mark_figures(workspace.store, "news/2")
+    assert refresh(workspace, clock, RUN, is_forced=True) == [RUN]
+    assert refresh(workspace, clock) == ["news/2"]
+
+
 def test_a_run_rests_ten_times_as_long_as_counting_took(workspace: Workspace, clock: VirtualClock) -> None:
     slow = replace(renew_figures(workspace.ledger, workspace.store, clock, RUN), took_seconds=6.0)
-    write_figures(workspace.store, slow)
+    write_figures(workspace.store, slow, clock.now())
     clock.advance(6.0 * REST - 1)
     assert refresh(workspace, clock, RUN) == []
     assert workspace.store.list_names(STALE) == {"news.1"}
     assert refresh(workspace, clock, RUN, is_forced=True) == [RUN]
     assert workspace.store.list_names(STALE) == set()
-    write_figures(workspace.store, replace(slow, made_at=clock.now()))
+    write_figures(workspace.store, replace(slow, made_at=clock.now()), clock.now())
     assert refresh(workspace, clock, RUN) == []
     clock.advance(6.0 * REST)
     assert refresh(workspace, clock) == [RUN]  # though no event of the run has arrived since

@@ -1,5 +1,6 @@
 """Clicks on a personalised link are counted together, and nothing personal of a link is shown."""
 
+import time
 from pathlib import Path
 
 import polars as pl
@@ -57,3 +58,15 @@ def test_people_and_machines_are_counted_apart() -> None:
     )  # fmt: skip
     found = count_clicks(clicks, []).row(0, named=True)
     assert (found["recipients"], found["clicks"], found["machine_clicks"]) == (1, 2, 1)
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["<a href='" + "{{ a }}" * 5000 + ">", "{{ " * 20_000, 'href="' * 5000 + "'", "https://" + "{{" * 20_000],
+    ids=["quote", "braces", "attributes", "link"],
+)
+def test_a_template_that_closes_nothing_is_read_in_linear_time(tmp_path: Path, text: str) -> None:
+    (tmp_path / "body.html").write_text(text, encoding="utf-8")
+    began = time.process_time()
+    find_patterns(tmp_path)
+    assert time.process_time() - began < 2
