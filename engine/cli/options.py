@@ -17,6 +17,7 @@ complete_campaign = OnDemand("engine.cli.completion.campaigns:complete_campaign"
 complete_path = OnDemand("engine.cli.completion.campaigns:complete_path")
 _parse_listen = OnDemand("engine.setting_sections:parse_listen")
 complete_run = OnDemand("engine.cli.completion.runs:complete_run")
+complete_target = OnDemand("engine.cli.completion.targets:complete_target")
 
 
 def make_common_options() -> list[click.Option]:

@@ -89,7 +89,7 @@ class Dispatcher(Struct, frozen=True, kw_only=True):
     """Dispatches calls.
 
     Attributes:
-        observe: receives the mean seconds of some attempts, with their journal, and the number of attempts.
+        observe: receives the seconds of some attempts that were answered together, each with its journal.
         jitter: draws from 0 to 1, to spread retries.
         resend_in_doubt: the campaign's `in_doubt = "resend"`: messages in doubt are sent again, and may arrive twice.
         wait_for_quota: the campaign's `at_quota = "wait"`.
@@ -101,7 +101,7 @@ class Dispatcher(Struct, frozen=True, kw_only=True):
     recorder: Recorder
     stop: Stop
     clock: Clock
-    observe: Callable[[float, int], None]
+    observe: Callable[[Sequence[float]], None]
     jitter: Callable[[], float]
     resend_in_doubt: bool = False
     wait_for_quota: bool = False
@@ -158,9 +158,9 @@ class Dispatcher(Struct, frozen=True, kw_only=True):
             keep: receives the final results.
         """
         now = self.clock.monotonic()
-        begun = sum(call.attempt_at for call, _ in answered) / len(answered)
-        self.observe(now - begun, len(answered))
-        record_span("dispatch", begun, calls=len(answered))
+        durations = [now - call.attempt_at for call, _ in answered]
+        self.observe(durations)
+        record_span("dispatch", now - max(durations), calls=len(answered))
         sent, others = list[Answered](), list[Answered]()
         for one in answered:
             (others if [reply for reply in one[1] if reply.meaning is not ReplyMeaning.SENT] else sent).append(one)

@@ -63,6 +63,7 @@ class Recorder:
         clock: for waiting while the ledger is away.
         patience: returns how many seconds to wait for an unreachable ledger; less once the worker must stop.
         durable: called for every commit, with the lease and its last sequence, before any caller continues.
+        observe: receives the seconds of each commit, with the time for which the ledger was away.
     """
 
     def __init__(
@@ -72,11 +73,13 @@ class Recorder:
         *,
         patience: Callable[[], float] = lambda: PATIENCE_SECONDS,
         durable: Callable[[Lease, int], None] = lambda _lease, _sequence: None,
+        observe: Callable[[Sequence[float]], None] = lambda _durations: None,
     ) -> None:
         self._ledger = ledger
         self._clock = clock or SystemClock()
         self._patience = patience
         self._durable = durable
+        self._observe = observe
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="ledger")
         self._waiting: list[_Waiting] = []
         self._committing: asyncio.Task[None] | None = None
@@ -172,6 +175,7 @@ class Recorder:
             try:
                 values = self._number(group)
                 lost = await self.transact(partial(_append_all, values)) if values else set()
+                self._observe((loop.time() - self._begun_at,))
                 record_span("commit", self._begun_at, leases=len(values), waiting=len(group))
                 for lease in values.keys() - lost:
                     self._durable(lease, self._sequences[lease])

@@ -196,6 +196,26 @@ def list_all_live_workers(tx: Connection, now: datetime) -> dict[str, set[str]]:
     return found
 
 
+def find_waiting(tx: Connection, live: Mapping[str, Collection[str]]) -> dict[str, datetime]:
+    """Find the runs all of whose live workers wait, such as for the sending window or a quota.
+
+    Args:
+        tx: a read transaction.
+        live: run -> ids of its live workers.
+
+    Returns:
+        Run -> the last heartbeat of its workers.
+    """
+    table, found = worker_table.c, dict[str, datetime]()
+    busy = set[str]()
+    chosen = select(table.run, table.heartbeat_at, table.vitals)
+    for row in tx.execute(chosen.where(table.id.in_([one for ids in live.values() for one in ids]))):
+        if row.vitals is None or orjson.loads(row.vitals).get("waits_for") is None:
+            busy.add(row.run)
+        found[row.run] = max(row.heartbeat_at, found.get(row.run, row.heartbeat_at))
+    return {run: at for run, at in found.items() if run not in busy}
+
+
 def _sweep(tx: Connection, now: datetime) -> None:
     table = worker_table.c
     dead = [worker for worker in tx.execute(select(table.id)).scalars() if is_process_gone(worker)]

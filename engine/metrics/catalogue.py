@@ -12,8 +12,8 @@ Kind = Literal["counter", "gauge", "histogram"]
 
 RECEIVERS = 20  # with values of their own; all others together are `other`
 OTHER = "other"
-# Seconds of a call to SES, from a local server to a timeout.
-CALL_BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
+# Seconds of a call to SES, from a local server to a timeout; and of a commit.
+BOUNDS = (0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1.0, 2.5, 5.0, 10.0, 30.0)
 
 
 class Metric(Struct, frozen=True):
@@ -77,6 +77,13 @@ LAST_COMMIT = Metric(
     _RUN,
     "When a worker of the newest run recorded something last: its age is the lag of the journal.",
 )
+LAST_WAIT = Metric(
+    "mailrun_run_last_wait_timestamp_seconds",
+    "gauge",
+    "Unix time",
+    _RUN,
+    "Last heartbeat of the workers of the newest run while all of them wait: for the window, a quota, the canary.",
+)
 OLDEST_OPEN = Metric(
     "mailrun_run_oldest_open_lease_timestamp_seconds",
     "gauge",
@@ -126,6 +133,14 @@ CALLS = Metric(
     "Duration of the calls of this command to SES or the SMTP server, each with its record in the journal.",
     _SEND,
 )
+COMMITS = Metric(
+    "mailrun_commit_duration_seconds",
+    "histogram",
+    "seconds",
+    _RUN,
+    "Duration of the commits of this command to the journal: no message is handed over before its own.",
+    _SEND,
+)
 RATE_LIMIT = Metric(
     "mailrun_rate_limit_recipients_per_second",
     "gauge",
@@ -159,7 +174,15 @@ NEWEST_EVENT = Metric(
     "gauge",
     "Unix time",
     (),
-    "When the newest processed event happened: its age is the lag of the events.",
+    "When the newest processed event happened.",
+    "events pull",
+)
+EVENT_LAG = Metric(
+    "mailrun_events_lag_seconds",
+    "gauge",
+    "seconds",
+    (),
+    "How long after it happened the newest event of the last batch was processed: the lag of the events.",
     "events pull",
 )
 MAILS = Metric(
@@ -187,8 +210,9 @@ COMMAND_END = Metric(
 
 METRICS: tuple[Metric, ...] = (
     *(BUILD_INFO, LEDGER_UP, COMMAND_START, COMMAND_END),
-    *(LAST_SUCCESS, RUN_STATE, RUN_RECIPIENTS, IN_FLIGHT, RUN_STARTED, LAST_COMMIT, OLDEST_OPEN, LEASES, WORKERS),
+    *(LAST_SUCCESS, RUN_STATE, RUN_RECIPIENTS, IN_FLIGHT, RUN_STARTED, LAST_COMMIT, LAST_WAIT),
+    *(OLDEST_OPEN, LEASES, WORKERS),
     *(GUARD, RUN_EVENTS, RECEIVER),
-    *(SENT, THROTTLES, CALLS, RATE_LIMIT, CALLS_IN_FLIGHT, QUOTA_LEFT, QUOTA_LIMIT),
-    *(EVENTS, NEWEST_EVENT, MAILS, QUEUE),
+    *(SENT, THROTTLES, CALLS, COMMITS, RATE_LIMIT, CALLS_IN_FLIGHT, QUOTA_LEFT, QUOTA_LIMIT),
+    *(EVENTS, NEWEST_EVENT, EVENT_LAG, MAILS, QUEUE),
 )

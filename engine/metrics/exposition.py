@@ -15,7 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 from prometheus_client.metrics_core import Metric as Family
 
 from engine.errors import ConfigurationError
-from engine.metrics.catalogue import CALL_BOUNDS, Metric
+from engine.metrics.catalogue import BOUNDS, Metric
 from engine.metrics.samples import Distribution, Sample
 
 MOST_SCRAPES = 16  # at once; further connections are closed
@@ -54,7 +54,7 @@ def _make_family(metric: Metric) -> Family:
 def _add(family: Family, sample: Sample) -> None:
     if isinstance(family, HistogramMetricFamily) and isinstance(sample.value, Distribution):
         total, buckets = 0, list[tuple[str, float]]()
-        for bound, count in zip((*map(str, CALL_BOUNDS), "+Inf"), sample.value.counts, strict=True):
+        for bound, count in zip((*map(str, BOUNDS), "+Inf"), sample.value.counts, strict=True):
             total += count
             buckets.append((bound, total))
         family.add_metric(sample.labels, buckets, sum_value=sample.value.total)

@@ -5,11 +5,29 @@ A worker process sends its `Pulse` to the process that started it, which adds up
 
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 
 from msgspec import Struct, field
 
-from engine.metrics.catalogue import CALL_BOUNDS
+from engine.metrics.catalogue import BOUNDS
+
+
+class Durations(Struct):
+    """Durations of one kind.
+
+    Attributes:
+        counts: number of them, one for each bound of the catalogue and one for longer ones.
+        total: seconds of all together.
+    """
+
+    counts: list[int] = field(default_factory=lambda: [0] * (len(BOUNDS) + 1))
+    total: float = 0.0
+
+    def observe(self, each: Iterable[float]) -> None:
+        """Record durations, in seconds."""
+        for seconds in each:
+            self.counts[bisect_left(BOUNDS, seconds)] += 1
+            self.total += seconds
 
 
 class Pulse(Struct, kw_only=True):
@@ -23,8 +41,8 @@ class Pulse(Struct, kw_only=True):
         quota_left: recipients left in the account's 24-hour quota; None is unlimited or not known.
         quota_limit: that quota.
         is_warned: the guard has warned.
-        calls: number of calls by duration, one for each bound and one for longer ones.
-        call_seconds: of all calls together.
+        calls: durations of the calls, each with its record in the journal.
+        commits: durations of the commits to the journal.
     """
 
     region: str = ""
@@ -34,13 +52,8 @@ class Pulse(Struct, kw_only=True):
     quota_left: float | None = None
     quota_limit: float | None = None
     is_warned: bool = False
-    calls: list[int] = field(default_factory=lambda: [0] * (len(CALL_BOUNDS) + 1))
-    call_seconds: float = 0.0
-
-    def observe(self, seconds: float, calls: int) -> None:
-        """Record how long some calls took, in the mean."""
-        self.calls[bisect_left(CALL_BOUNDS, seconds)] += calls
-        self.call_seconds += seconds * calls
+    calls: Durations = field(default_factory=Durations)
+    commits: Durations = field(default_factory=Durations)
 
     def end(self) -> None:
         """Send nothing more: the totals stay."""
@@ -55,6 +68,7 @@ class Meter(Struct):
         pulses: worker -> its pulse; of ended ones as well, for the totals.
         events: kind -> events processed.
         newest_event: Unix time of the newest of them.
+        event_lag: how many seconds old the newest of the last batch was when it was processed.
         mails: messages read from the queue of mail.
         queue: which queue is read, `events` or `inbound`; empty for none.
         queue_messages: messages in it; None where that is not known.
@@ -66,6 +80,7 @@ class Meter(Struct):
     pulses: dict[str, Pulse] = field(default_factory=dict)
     events: Counter[str] = field(default_factory=Counter)
     newest_event: float | None = None
+    event_lag: float | None = None
     mails: int = 0
     queue: str = ""
     queue_messages: int | None = None
@@ -86,7 +101,16 @@ class Meter(Struct):
             if worker in self.pulses:
                 self.pulses[worker].end()
 
-    def note_events(self, kinds: Mapping[str, int], newest: float | None) -> None:
-        """Take the number of events processed so far by this command, and the time of the newest."""
+    def note_events(self, kinds: Mapping[str, int], newest: float | None, last: float | None, now: float) -> None:
+        """Take the counts of events after a batch.
+
+        Args:
+            kinds: kind -> events processed so far by this command.
+            newest: Unix time of the newest of them.
+            last: Unix time of the newest of the last batch that had some.
+            now: Unix time.
+        """
+        if last is not None and self.events != Counter(kinds):
+            self.event_lag = max(0.0, now - last)
         self.events = Counter(kinds)
         self.newest_event = newest

@@ -1,6 +1,6 @@
 """Samples: the values of the metrics now, from what a command measures and from the ledger's figures. Pure."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from typing import TypeAlias
 
@@ -12,7 +12,7 @@ from engine.ledger.journal import Outcome
 from engine.ledger.schema import RunState
 from engine.metrics import catalogue as of
 from engine.metrics.catalogue import OTHER, RECEIVERS, Metric
-from engine.metrics.meter import Meter, Pulse
+from engine.metrics.meter import Durations, Meter
 
 _KINDS = frozenset(map(str, EventKind))
 _OUTCOMES = tuple(outcome for outcome in Outcome if outcome is not Outcome.UNSENT)
@@ -71,6 +71,8 @@ def sample_command(command: MonitoredCommand, meter: Meter, *, ended_at: float |
         yield from (Sample(of.EVENTS, (kind,), count) for kind, count in _name_kinds(meter.events))
         if meter.newest_event is not None:
             yield Sample(of.NEWEST_EVENT, (), meter.newest_event)
+        if meter.event_lag is not None:
+            yield Sample(of.EVENT_LAG, (), meter.event_lag)
     if meter.queue == "inbound":
         yield Sample(of.MAILS, (), meter.mails)
     if meter.queue_messages is not None:
@@ -91,8 +93,8 @@ def _sample_sending(run: tuple[str, str], meter: Meter) -> Samples:
     for outcome in _OUTCOMES:
         yield Sample(of.SENT, (*run, str(outcome)), meter.outcomes[outcome])
     yield Sample(of.THROTTLES, run, sum(pulse.throttles for pulse in pulses))
-    counts = tuple(sum(column) for column in zip(*(pulse.calls for pulse in [*pulses, Pulse()]), strict=True))
-    yield Sample(of.CALLS, run, Distribution(counts, sum(pulse.call_seconds for pulse in pulses)))
+    yield Sample(of.CALLS, run, _add([pulse.calls for pulse in pulses]))
+    yield Sample(of.COMMITS, run, _add([pulse.commits for pulse in pulses]))
     yield Sample(of.RATE_LIMIT, run, sum(pulse.rate_limit for pulse in pulses))
     yield Sample(of.CALLS_IN_FLIGHT, run, sum(pulse.in_flight for pulse in pulses))
     for region in sorted({pulse.region for pulse in pulses}):
@@ -100,6 +102,11 @@ def _sample_sending(run: tuple[str, str], meter: Meter) -> Samples:
         if known:
             yield Sample(of.QUOTA_LEFT, (region,), min(pulse.quota_left or 0.0 for pulse in known))
             yield Sample(of.QUOTA_LIMIT, (region,), max(pulse.quota_limit or 0.0 for pulse in known))
+
+
+def _add(measured: Sequence[Durations]) -> Distribution:
+    counts = tuple(sum(column) for column in zip(*(one.counts for one in [*measured, Durations()]), strict=True))
+    return Distribution(counts, sum(one.total for one in measured))
 
 
 def sample_ledger(figures: LedgerFigures | None, command: MonitoredCommand, meter: Meter) -> Samples:
@@ -131,6 +138,7 @@ def _sample_campaign(figures: CampaignFigures, *, is_warned: bool) -> Samples:
     times: Mapping[Metric, datetime | None] = {
         of.RUN_STARTED: figures.started_at,
         of.LAST_COMMIT: figures.last_commit_at,
+        of.LAST_WAIT: figures.last_wait_at,
         of.OLDEST_OPEN: figures.oldest_open_at,
         of.LAST_SUCCESS: figures.last_success_at,
     }

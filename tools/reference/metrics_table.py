@@ -1,6 +1,6 @@
 """The metrics, from their catalogue."""
 
-from engine.metrics.catalogue import CALL_BOUNDS, METRICS
+from engine.metrics.catalogue import BOUNDS, METRICS
 from tools.reference.markdown import escape, make_table
 
 _HEADS = ("metric", "type", "unit", "labels", "meaning", "commands")
@@ -19,5 +19,5 @@ def describe_metrics() -> str:
         )
         for metric in METRICS
     ]
-    bounds = ", ".join(f"{bound:g}" for bound in CALL_BOUNDS)
+    bounds = ", ".join(f"{bound:g}" for bound in BOUNDS)
     return f"{make_table(_HEADS, rows)}\n\nBounds of the histogram, in seconds: {bounds}."

@@ -74,7 +74,8 @@ class _Desk(Struct):
     def take_bodies(self, bodies: Sequence[str], source: str) -> None:
         with span("events", documents=len(bodies)):
             self.intake.take([open_body(body, self.verify) for body in bodies], source)
-        self.meter.note_events(self.intake.tally.kinds, self.intake.tally.newest_at)
+        tally, now = self.intake.tally, self.workspace.clock.now().timestamp()
+        self.meter.note_events(tally.kinds, tally.newest_at, tally.last_at, now)
         if self.pulling is not None:
             self.pulling.advance(len(bodies))
         if self.workspace.clock.monotonic() - self.settled_at > _SETTLE_SECONDS:

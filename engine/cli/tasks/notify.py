@@ -3,7 +3,7 @@
 import click
 
 from engine.cli.declare import declare, declare_group
-from engine.cli.options import complete_campaign
+from engine.cli.options import complete_campaign, complete_target
 
 test = declare(
     "test",
@@ -15,7 +15,9 @@ test = declare(
     Exits with 69 if a target did not accept its test.
     """,
     click.Argument(["campaign"], required=False, shell_complete=complete_campaign),
-    click.Option(["--target"], metavar="NAME", help="Test this target only. Default: all."),
+    click.Option(
+        ["--target"], metavar="NAME", shell_complete=complete_target, help="Test this target only. Default: all."
+    ),
     examples=["mailrun notify test", "mailrun notify test welcome --target ops"],
 )
 

@@ -49,6 +49,7 @@ class EventTally(Struct):
         reasons: why data was quarantined -> documents.
         runs: the runs that events belong to.
         newest_at: Unix time at which the newest event happened; None where there was none.
+        last_at: Unix time at which the newest event of the last batch with events happened.
     """
 
     documents: int = 0
@@ -64,6 +65,7 @@ class EventTally(Struct):
     reasons: Counter[str] = field(default_factory=Counter)
     runs: set[str] = field(default_factory=set)
     newest_at: float | None = None
+    last_at: float | None = None
 
     def to_json(self) -> dict[str, Any]:
         """Return the keys of `events … --json`."""
@@ -149,7 +151,7 @@ class Intake:
         with self._ledger.write() as tx:
             changed, suppressed = apply_events(tx, parts, soft_rule=self._soft_rule, oldest_strike=self._oldest_strike)
         newest = max(event.at for event in events) / 1000
-        self.tally.newest_at = max(newest, self.tally.newest_at or newest)
+        self.tally.last_at, self.tally.newest_at = newest, max(newest, self.tally.newest_at or newest)
         self.tally.events += matched.height
         _count(self.tally.kinds, dict(matched.group_by("kind").len().iter_rows()))
         self.tally.matches.update(dict(matched.group_by("match").len().iter_rows()))

@@ -33,6 +33,7 @@ class CampaignFigures(Struct, frozen=True, kw_only=True):
         events: kind of event -> recipients.
         started_at: when the first message was handed over.
         last_commit_at: when a worker recorded something last; None before the first record.
+        last_wait_at: the last heartbeat of its workers if all of them wait, such as for the window; else None.
         oldest_open_at: the first record of the oldest open lease; None where no lease is open.
         last_success_at: when a run of the campaign finished last; None where none did.
     """
@@ -49,6 +50,7 @@ class CampaignFigures(Struct, frozen=True, kw_only=True):
     events: Mapping[str, int]
     started_at: datetime | None
     last_commit_at: datetime | None
+    last_wait_at: datetime | None
     oldest_open_at: datetime | None
     last_success_at: datetime | None
 
@@ -81,6 +83,7 @@ def read_figures(ledger: Ledger, now: datetime) -> LedgerFigures:
         of = list(newest.values())
         settled, feedback = leases.sum_all_settled(tx, of), event_flags.sum_all_feedback(tx, of)
         begun, live = leases.list_open_leases(tx, of), workers.list_all_live_workers(tx, now)
+        waits = workers.find_waiting(tx, live)
         states = _count_leases(tx, of)
         commits, journals = _read_commits(tx, of), _read_open_since(tx, of)
         found = []
@@ -110,6 +113,7 @@ def read_figures(ledger: Ledger, now: datetime) -> LedgerFigures:
                 events={str(flag.name).lower(): count for flag, count in feedback.get(name, {}).items()},
                 started_at=run.started_at,
                 last_commit_at=commits.get(name),
+                last_wait_at=waits.get(name),
                 oldest_open_at=min(first, default=None),
                 last_success_at=success.get(key),
             )

@@ -19,7 +19,7 @@ from opentelemetry.sdk.resources import Resource
 from opentelemetry.sdk.util.instrumentation import InstrumentationScope
 
 from engine.metrics import catalogue
-from engine.metrics.catalogue import CALL_BOUNDS
+from engine.metrics.catalogue import BOUNDS
 from engine.metrics.samples import Distribution, Sample
 
 # UCUM, as OpenTelemetry wants units: https://opentelemetry.io/docs/specs/semconv/general/metrics/#instrument-units
@@ -49,14 +49,14 @@ def _make_point(sample: Sample, times: tuple[int, int]) -> NumberDataPoint | His
     labels = dict(zip(sample.metric.labels, sample.labels, strict=True))
     if isinstance(sample.value, Distribution):
         counts = sample.value.counts
-        longest = max((bound for bound, count in zip((*CALL_BOUNDS, 60.0), counts, strict=True) if count), default=0.0)
+        longest = max((bound for bound, count in zip((*BOUNDS, 60.0), counts, strict=True) if count), default=0.0)
         return HistogramDataPoint(
             labels,
             *times,
             count=sum(counts),
             sum=sample.value.total,
             bucket_counts=counts,
-            explicit_bounds=CALL_BOUNDS,
+            explicit_bounds=BOUNDS,
             min=0.0,
             max=longest,
         )

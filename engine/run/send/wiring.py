@@ -119,6 +119,7 @@ async def send_run(context: SendContext, job: SendJob) -> None:
         context.clock,
         patience=lambda: LAST_PATIENCE_SECONDS if stop.is_urgent else PATIENCE_SECONDS,
         durable=marks.advance,
+        observe=job.pulse.commits.observe,
     )
     crew = _make_crew(context, job, recorder, marks)
     try:
@@ -223,9 +224,9 @@ def _make_concurrency(job: SendJob) -> Concurrency:
     return Concurrency(min(max(1, connections), job.transport.most_calls))
 
 
-def _observe(concurrency: Concurrency, pulse: Pulse, seconds: float, calls: int) -> None:
-    concurrency.observe(seconds)
-    pulse.observe(seconds, calls)
+def _observe(concurrency: Concurrency, pulse: Pulse, durations: Sequence[float]) -> None:
+    concurrency.observe(sum(durations) / len(durations))
+    pulse.calls.observe(durations)
 
 
 def _make_pace(job: SendJob, rates: Rates, slots: Slots) -> PaceSampler:

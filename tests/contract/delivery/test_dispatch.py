@@ -87,6 +87,7 @@ class Desk:
     lease: Lease
     needs_task: bool
     left: float = 1000.0
+    observed: list[float] = field(default_factory=list)
     gate: Gate = field(init=False)
     quota: Budget = field(init=False)
 
@@ -105,7 +106,7 @@ class Desk:
             recorder=self.recorder,
             stop=self.stop,
             clock=self.clock,
-            observe=lambda _seconds, _calls: None,
+            observe=self.observed.extend,
             jitter=lambda: 0.5,
             resend_in_doubt=resend,
             wait_for_quota=wait_for_quota,
@@ -483,3 +484,16 @@ async def test_dispatch_withdraws_intents_where_the_store_fails_before_the_call(
     assert transport.sent == []
     assert desk.journal().open_intents == frozenset()
     assert desk.journal().results == {}
+
+
+async def test_each_call_that_is_answered_has_its_own_duration(desk: Desk):
+    """Calls are answered together that began at different times."""
+    dispatcher, now = desk.make_dispatcher(ScriptedTransport(SENT)), desk.clock.monotonic()
+    answered: list[Answered] = []
+    for row, seconds in enumerate((3.0, 0.5)):
+        call = Call(desk.lease, [structs.replace(ITEM, row=row)], {}, set())
+        call.attempt_at = now - seconds
+        answered.append((call, [SENT]))
+    dispatcher.take_sent(answered, lambda _: None)
+    await desk.recorder.flush()
+    assert desk.observed == [3.0, 0.5]

@@ -16,7 +16,7 @@ from engine.errors import PausedError
 from engine.ledger import leases, runs
 from engine.ledger import recorder as recorder_module
 from engine.ledger.database import Ledger, open_ledger
-from engine.ledger.journal import Intent, Outcome, Result, decode_entries, replay
+from engine.ledger.journal import Intent, Outcome, Result, decode_entries, make_intents, replay
 from engine.ledger.leases import Lease
 from engine.ledger.recorder import LeaseLostError, Recorder
 from engine.ledger.runs import Run
@@ -296,3 +296,14 @@ async def test_a_commit_holds_two_thousand_intents_at_most(recorder: Recorder, l
     with ledger.read() as tx:
         values = [decode_entries(value) for value in read_journal(tx, NAME, lease.ordinal)]
     assert [len(entries) for entries in values] == [1, 2_000, 2_000, 500]
+
+
+async def test_duration_of_each_commit_is_observed(ledger: Ledger):
+    seen: list[float] = []
+    recorder = Recorder(ledger, observe=seen.extend)
+    lease = await take_lease(recorder)
+    for row in (0, 1):
+        await recorder.record(lease, make_intents([row]))
+    await recorder.close()
+    assert len(seen) == 2
+    assert min(seen) > 0

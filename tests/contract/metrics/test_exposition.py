@@ -14,7 +14,7 @@ import pytest
 
 from engine.errors import ConfigurationError
 from engine.metrics import exposition
-from engine.metrics.catalogue import CALL_BOUNDS, METRICS
+from engine.metrics.catalogue import BOUNDS, METRICS
 from engine.metrics.exposition import serve, write_text
 from engine.metrics.samples import Distribution, Sample
 
@@ -23,7 +23,7 @@ PROMTOOL = shutil.which("promtool")
 
 def make_all() -> list[Sample]:
     """Make a sample of every metric."""
-    distribution = Distribution((1,) * (len(CALL_BOUNDS) + 1), 9.0)
+    distribution = Distribution((1,) * (len(BOUNDS) + 1), 9.0)
     return [
         Sample(metric, tuple(metric.labels), distribution if metric.kind == "histogram" else 2.0) for metric in METRICS
     ]

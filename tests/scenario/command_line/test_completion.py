@@ -54,6 +54,17 @@ def test_completion_offers_campaigns_and_runs(tmp_path: Path, ledger_url: str):
         assert complete(world, "--workspace", str(world.folder), "suppress", "l", folder=tmp_path) == ["list"]
 
 
+def test_completion_offers_the_targets_of_the_workspace_and_of_the_campaign(world: World):
+    world.write("mailrun.toml", '[notify.targets.ops]\nkind = "slack"\n[notify.targets.night]\nkind = "slack"\n')
+    test = ("notify", "test")
+    assert complete(world, *test, "--target", "") == ["ops", "night"]
+    assert complete(world, *test, "--target", "n") == ["night"]
+    text = (world.campaign / "campaign.toml").read_text()
+    world.write("campaigns/hello/campaign.toml", f'{text}\n[notify.targets.shop]\nkind = "teams"\n')
+    assert complete(world, *test, "hello", "--target", "") == ["ops", "night", "shop"]
+    assert complete(world, *test, "nothing", "--target", "") == []
+
+
 def test_completion_is_silent_without_workspace_or_ledger(world: World, tmp_path: Path):
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()

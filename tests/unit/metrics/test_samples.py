@@ -29,6 +29,7 @@ def make_campaign(campaign: str = "news", *, state: RunState = RunState.SENDING)
         events={"delivered": 60, "bounced": 1},
         started_at=AT,
         last_commit_at=AT,
+        last_wait_at=None,
         oldest_open_at=None,
         last_success_at=None,
     )
@@ -42,12 +43,12 @@ def make_figures(receivers: int = 2) -> LedgerFigures:
 
 def make_meter() -> Meter:
     meter = Meter(outcomes=Counter({"sent": 70}), queue="events", queue_messages=4)
-    meter.note_events({"Delivery": 9}, 123.0)
+    meter.note_events({"Delivery": 9}, 123.0, 120.0, 150.0)
     for worker, left in (("a", 900.0), ("b", 800.0)):
         pulse = meter.begin(worker)
         pulse.rate_limit, pulse.in_flight, pulse.throttles, pulse.quota_left, pulse.quota_limit = 5.0, 2, 1, left, 1e3
-        pulse.observe(0.02, 10)
-        pulse.observe(99.0, 1)
+        pulse.calls.observe([*[0.02] * 10, 99.0])
+        pulse.commits.observe([0.3])
     return meter
 
 
@@ -77,6 +78,18 @@ def test_workers_of_one_launch_add_up():
     assert isinstance(calls, Distribution)
     assert (sum(calls.counts), calls.counts[2], calls.counts[-1]) == (22, 20, 2)
     assert abs(calls.total - 198.4) < 1e-6
+    commits = find(samples, catalogue.COMMITS)[run]
+    assert isinstance(commits, Distribution)
+    assert (sum(commits.counts), commits.total) == (2, 0.6)
+
+
+def test_lag_of_events_is_of_the_last_batch_that_had_some():
+    meter = make_meter()
+    assert find(read_all(meter, None), catalogue.EVENT_LAG) == {(): 30.0}
+    meter.note_events({"Delivery": 9}, 123.0, 120.0, 999.0)
+    assert find(read_all(meter, None), catalogue.EVENT_LAG) == {(): 30.0}
+    meter.note_events({"Delivery": 10}, 1_000.0, 1_000.0, 1_002.0)
+    assert find(read_all(meter, None), catalogue.EVENT_LAG) == {(): 2.0}
 
 
 def test_ended_worker_keeps_its_totals_and_has_nothing_in_flight():

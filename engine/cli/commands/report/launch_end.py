@@ -6,7 +6,6 @@ from engine.ledger.schema import RunState
 from engine.logs import get_logger
 from engine.on_demand import OnDemand
 from engine.report.accounts import Accounts
-from engine.report.figures.figures_file import mark_figures, read_figures, refresh_figures
 from engine.run.send.work import Launched
 from engine.workspace import Workspace
 
@@ -14,6 +13,10 @@ log = get_logger()
 
 # How long a launch waits for the report, in seconds. One that was stopped may be killed soon: Kubernetes waits 30.
 PATIENCE = {RunState.FINISHED: 60.0, RunState.PAUSED: 5.0, RunState.CANCELLED: 5.0}
+# Imported when the run has ended: a launch starts faster without them.
+_mark_figures = OnDemand("engine.report.figures.figures_file:mark_figures")
+_read_figures = OnDemand("engine.report.figures.figures_file:read_figures")
+_refresh_figures = OnDemand("engine.report.figures.figures_file:refresh_figures")
 _write_report = OnDemand("engine.report.run_report.report_file:write_report")
 
 
@@ -29,7 +32,7 @@ def write_at_end(workspace: Workspace, launched: Launched) -> str | None:
     """
     accounts = launched.accounts
     if launched.sent_now:
-        mark_figures(workspace.store, accounts.run)  # so that they are counted later if they are not now
+        _mark_figures(workspace.store, accounts.run)  # so that they are counted later if they are not now
     patience = PATIENCE.get(RunState(accounts.state))
     if not (workspace.settings.report_at_end and launched.sent_now) or patience is None or accounts.workers:
         return None
@@ -45,8 +48,8 @@ def write_at_end(workspace: Workspace, launched: Launched) -> str | None:
 def _write(workspace: Workspace, accounts: Accounts, places: list[str]) -> None:
     store, name = workspace.store, accounts.run
     try:
-        if refresh_figures(workspace.ledger, store, workspace.clock, [name], is_forced=True) and (
-            figures := read_figures(store, name)
+        if _refresh_figures(workspace.ledger, store, workspace.clock, [name], is_forced=True) and (
+            figures := _read_figures(store, name)
         ):
             places.append(_write_report(store, figures))
     except Exception as error:  # noqa: BLE001 - the run has ended as it should

@@ -1,5 +1,6 @@
 """The figures for monitoring: each law is tested on SQLite and on PostgreSQL."""
 
+import json
 from collections.abc import Iterator
 from datetime import timedelta
 
@@ -94,6 +95,24 @@ def test_call_without_an_answer_is_in_flight_while_its_worker_lives(ledger: Ledg
     assert found.oldest_open_at is not None
     assert found.last_commit_at is not None
     assert found.last_commit_at >= found.oldest_open_at
+
+
+@pytest.mark.parametrize(("others", "waits"), [("a quota", True), (None, False)])
+def test_run_waits_if_all_its_live_workers_do(ledger: Ledger, others: str | None, *, waits: bool):
+    ages = {"a": (0, "the sending window"), "b": (2, others), "dead": (99, None)}
+    with ledger.write() as tx:
+        add_run(tx, "news/1")
+        for worker, (age, wait) in ages.items():
+            row = {"id": worker, "run": "news/1", "account": "ses", "host": "elsewhere", "process": "1/"}
+            vitals = json.dumps({"waits_for": wait})
+            tx.execute(insert(worker_table).values(heartbeat_at=START - timedelta(seconds=age), vitals=vitals, **row))
+    assert read_one(ledger).last_wait_at == (START if waits else None)
+
+
+def test_run_without_workers_does_not_wait(ledger: Ledger):
+    with ledger.write() as tx:
+        add_run(tx, "news/1")
+    assert read_one(ledger).last_wait_at is None
 
 
 def test_receivers_of_recent_runs_add_up_apart_from_the_sandbox(ledger: Ledger):

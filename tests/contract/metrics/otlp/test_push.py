@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
+from threading import enumerate as list_threads
 from typing import Any
 
 import pytest
@@ -22,6 +23,7 @@ from engine.progress import step
 from engine.spans import record_span
 from engine.workspace import open_workspace
 
+THREADS = ("metrics push", "traces push", "OtelBatchSpanRecordProcessor")
 CLOSED = "http://127.0.0.1:9"  # discard: nothing listens there
 
 
@@ -100,11 +102,21 @@ def run_monitored(folder: Path, otlp: str, meter: Meter, **environment: str) -> 
             with step("reading the audience", "rows") as reading:
                 reading.advance(3)
             meter.outcomes["sent"] += 7
-            meter.begin("w").observe(0.02, 7)
+            meter.begin("w").calls.observe([0.02] * 7)
             for _ in range(50):
                 record_span("dispatch", time.monotonic(), calls=1, detail="to ann@example.com " + "x" * 500)
             began = time.monotonic()
         return time.monotonic() - began
+
+
+@pytest.fixture(autouse=True)
+def _no_thread_is_left() -> Iterator[None]:
+    """A command that ends waits a bounded time for its last push; the next test must not see the rest of it."""
+    yield
+    for thread in list_threads():
+        if thread.name in THREADS:
+            thread.join(30)
+            assert not thread.is_alive(), thread.name
 
 
 def test_metrics_and_spans_arrive(collector: Collector, tmp_path: Path):

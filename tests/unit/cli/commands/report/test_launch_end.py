@@ -34,8 +34,8 @@ def figures(monkeypatch: pytest.MonkeyPatch) -> list[str]:
         written.append(document.run)
         return "report.html"
 
-    monkeypatch.setattr(launch_end, "refresh_figures", lambda *_, **__: [RUN])
-    monkeypatch.setattr(launch_end, "read_figures", lambda *_: make_figures())
+    monkeypatch.setattr(launch_end, "_refresh_figures", lambda *_, **__: [RUN])
+    monkeypatch.setattr(launch_end, "_read_figures", lambda *_: make_figures())
     monkeypatch.setattr(launch_end, "_write_report", write)
     return written
 
