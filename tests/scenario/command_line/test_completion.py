@@ -54,7 +54,7 @@ def test_completion_offers_campaigns_and_runs(tmp_path: Path, ledger_url: str):
         assert complete(world, "--workspace", str(world.folder), "suppress", "l", folder=tmp_path) == ["list"]
 
 
-def test_completion_offers_the_targets_of_the_workspace_and_of_the_campaign(world: World):
+def test_completion_offers_targets_of_workspace_and_campaign(world: World):
     world.write("mailrun.toml", '[notify.targets.ops]\nkind = "slack"\n[notify.targets.night]\nkind = "slack"\n')
     test = ("notify", "test")
     assert complete(world, *test, "--target", "") == ["ops", "night"]

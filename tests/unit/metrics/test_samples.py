@@ -140,6 +140,6 @@ def test_names_follow_the_conventions_of_prometheus():
 def test_kinds_of_events_that_others_name_are_one_label():
     meter = make_meter()
     meter.queue = "events"
-    meter.note_events({"Bounce": 2, **{f"evil{number}": 1 for number in range(1000)}}, None)
+    meter.note_events({"Bounce": 2, **{f"evil{number}": 1 for number in range(1000)}}, None, None, 0.0)
     counted = {one.labels: one.value for one in read_all(meter, make_figures()) if one.metric is catalogue.EVENTS}
     assert counted == {("Bounce",): 2, ("other",): 1000}
