@@ -22,7 +22,7 @@ By = Literal["receiver", "locale", "variant", "hour"]
 MOST = 50
 ROWS_AT_ONCE = 1_000_000
 VARIANT = "variant"
-_TAG = r"^[a-z]{1,8}(-[a-z0-9]{1,8})*$"
+_TAG = r"^[a-z]{1,8}(-[a-z0-9]{1,8}){0,8}$"
 _SUMS = ("recipients", "sent", *SHOWN)
 
 

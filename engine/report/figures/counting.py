@@ -1,8 +1,10 @@
 """Counts the figures of a run: from the ledger, its plan and outcomes, and the events in the store."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 
+import polars as pl
 from msgspec import Struct
 from msgspec.structs import replace
 
@@ -38,6 +40,7 @@ from engine.store.dmarc_reports import read_dmarc_reports
 from engine.store.port import Store
 
 log = get_logger()
+LONGEST_TEXT = 1000  # of what a person wrote, in characters
 
 
 def count_figures(
@@ -64,9 +67,21 @@ def count_figures(
         decisions, samples = list_decisions(tx, run_name), list_samples(tx, run_name)
         moments = list_moments(data.run, decisions, list_state_changes(tx, run_name))
     found = _Found(data, accounts, decisions, moments, samples)
-    events = read_run_events(store, run_name, data.run.created_at, at_once=at_once)
-    counted = _count(found, events, ledger, store, made_at)
+    with _reporting_damage(store.describe(data.run.folder)):
+        events = read_run_events(store, run_name, data.run.created_at, at_once=at_once)
+        counted = _count(found, events, ledger, store, made_at)
     return replace(counted, advice=advise(counted), took_seconds=clock.monotonic() - began)
+
+
+@contextmanager
+def _reporting_damage(folder: str) -> Iterator[None]:
+    """Raise a DataError where Polars cannot read a file of the run, or an event."""
+    try:
+        yield
+    except (pl.exceptions.PolarsError, OSError) as error:
+        what = f"a file of the run, or of its events, is missing or damaged: {str(error).partition(chr(10))[0][:200]}"
+        remedy = "find it with mailrun audit, and restore it from a backup"
+        raise DataError(mask_text(what), where=folder, remedy=remedy) from error
 
 
 class _Found(Struct, frozen=True):
@@ -84,10 +99,10 @@ def _count(found: _Found, events: StoredEvents, ledger: Ledger, store: Store, ma
     run, spec = data.run, data.spec
     return Figures(
         run=run.name,
-        subject="" if spec is None else spec.subject,
+        subject="" if spec is None else spec.subject[:LONGEST_TEXT],
         sender="" if spec is None else spec.sender,
         state=accounts.state,
-        reason=None if accounts.reason is None else mask_text(accounts.reason),
+        reason=None if accounts.reason is None else mask_text(accounts.reason[:LONGEST_TEXT]),
         paused_by=accounts.paused_by,
         created_at=run.created_at,
         started_at=accounts.started_at,

@@ -29,12 +29,13 @@ _OF_CHANGES: dict[NoticeEvent, tuple[Kind, str]] = {
     NoticeEvent.GUARD: ("guard", "the guard paused the run"),
     NoticeEvent.STALLED: ("decision", "the run stalled"),
 }
+MOST, LONGEST = 200, 500  # moments of a run; characters of what a person wrote
 _SAME = timedelta(seconds=5)  # a person's decision and the change that it makes: two clocks may record them
 _BY_ITSELF = "mailrun"
 
 
 def list_moments(run: Run, decisions: Sequence[Decision], changes: Sequence[StateChange] = ()) -> list[Moment]:
-    """List the moments of a run in order of time.
+    """List the moments of a run in order of time; the first and the last ones of very many.
 
     Args:
         run: its row.
@@ -43,7 +44,16 @@ def list_moments(run: Run, decisions: Sequence[Decision], changes: Sequence[Stat
     """
     moments = [_describe(decision) for decision in decisions]
     moments += [_describe_change(change) for change in changes if _is_own(change, moments)]
-    return sorted([*moments, *_list_ends(run, moments)], key=lambda moment: moment.at)  # equal times keep their order
+    return _choose(sorted([*moments, *_list_ends(run, moments)], key=lambda moment: moment.at))  # equal times stay so
+
+
+def _choose(moments: list[Moment]) -> list[Moment]:
+    """Keep the first and the last moments where there are more than MOST."""
+    if len(moments) <= MOST:
+        return moments
+    first, last = moments[: MOST // 2], moments[-(MOST // 2) :]
+    left = f"{len(moments) - len(first) - len(last):,} further moments are not listed"
+    return [*first, Moment(first[-1].at, "decision", left), *last]
 
 
 def _list_ends(run: Run, known: Sequence[Moment]) -> Iterator[Moment]:
@@ -77,7 +87,7 @@ def _describe_change(change: StateChange) -> Moment:
 
 
 def _make(at: Any, kind: Kind, words: str, more: str) -> Moment:
-    return Moment(at, kind, mask_text(f"{words}: {more}" if more else words))
+    return Moment(at, kind, mask_text(f"{words}: {more[:LONGEST]}" if more else words))
 
 
 def describe_detail(detail: dict[str, Any]) -> str:
@@ -85,7 +95,7 @@ def describe_detail(detail: dict[str, Any]) -> str:
     if reason := detail.get("reason"):
         return str(reason)
     rates = detail.get("ses_rates")
-    if isinstance(rates, dict) and rates:
+    if isinstance(rates, dict) and rates and all(isinstance(value, int | float) for value in rates.values()):
         return ", ".join(f"{name} rate of SES {value:.2%}" for name, value in sorted(rates.items()))
     recipients = detail.get("recipients")
     return format_count(recipients, "recipient") if isinstance(recipients, int) else ""

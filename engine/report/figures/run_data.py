@@ -1,6 +1,7 @@
 """What the figures of a run are counted from: its row and leases in the ledger, its frozen plan, and its outcomes."""
 
 import json
+import re
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -22,6 +23,7 @@ from engine.store.port import Store
 
 log = get_logger()
 
+_FILE = re.compile(r"(?:recipients|excluded)-[0-9-]+\.parquet")
 NO_ANSWER = "handed over, no answer yet"
 OUTCOME_COLUMNS: Mapping[str, pl.DataType | type[pl.DataType]] = {
     "row": pl.UInt64,
@@ -89,12 +91,12 @@ def read_run_data(ledger: Ledger, store: Store, name: str) -> RunData:
         raise UsageError(what, where="RUN", remedy="list the runs with: mailrun status")
     folder = store.fetch(snapshot.run.folder)
     manifest = _read_manifest(folder / "run.json")
-    files = sorted(manifest["plan_files"])
+    files = manifest.files
     return RunData(
         run=snapshot.run,
         recipients=[folder / "plan" / file for file in files if file.startswith("recipients-")],
         excluded=[folder / "plan" / file for file in files if file.startswith("excluded-")],
-        plan=[LeaseRange(**lease) for lease in manifest["leases"]],
+        plan=manifest.leases,
         spec=_load_spec(folder / "campaign"),
         templates=folder / "campaign",
         files=_find_outcomes(folder, snapshot.leases.values()),
@@ -102,11 +104,19 @@ def read_run_data(ledger: Ledger, store: Store, name: str) -> RunData:
     )
 
 
-def _read_manifest(path: Path) -> dict[str, Any]:
+class _Manifest(Struct, frozen=True):
+    """What is needed of run.json: names of the plan's files, and its leases."""
+
+    files: Sequence[str]
+    leases: Sequence[LeaseRange]
+
+
+def _read_manifest(path: Path) -> _Manifest:
     try:
         document: dict[str, Any] = json.loads(path.read_bytes())
-        return {"plan_files": document["plan_files"], "leases": document["leases"]}
-    except (OSError, ValueError, KeyError, TypeError) as error:
+        leases = [LeaseRange(**lease) for lease in document["leases"]]
+        return _Manifest([file for file in sorted(document["plan_files"]) if _FILE.fullmatch(file)], leases)
+    except (OSError, ValueError, KeyError, TypeError, RecursionError) as error:
         remedy = "restore the run's folder from a backup"
         raise DataError("run.json is missing or damaged", where=str(path), remedy=remedy) from error
 

@@ -89,7 +89,8 @@ def name_link(link: pl.Expr, patterns: Iterable[LinkPattern]) -> pl.Expr:
         pl.when(link.str.contains(pattern.expression)).then(pl.lit(pattern.shown)).otherwise(pl.lit(None, pl.String))
         for pattern in patterns
     ]
-    host = link.str.extract(r"^([A-Za-z][A-Za-z0-9+.-]*://)(?:[^/?#@]*@)?([^/?#@]+)", 2).str.slice(0, 253)
+    host = link.str.extract(r"^[A-Za-z][A-Za-z0-9+.-]*://(?:[^/?#@]*@)?([\w.:\[\]-]+)(?:[/?#]|$)", 1)
+    host = pl.when(host.str.len_chars() <= _LONGEST).then(host)
     scheme = link.str.extract(r"^([A-Za-z][A-Za-z0-9+.-]*:)", 1)
     fallback = pl.when(host.is_not_null()).then(scheme + "//" + host.str.to_lowercase() + f"/{UNKNOWN}")
     return pl.coalesce(*named, fallback, pl.when(link.is_null()).then(pl.lit(ERASED)), pl.lit(UNKNOWN))

@@ -10,6 +10,7 @@ from msgspec.structs import replace
 from support.clock import VirtualClock
 from support.sent_runs import SENT_AT, add_events, add_run, make_event_of_row, open_new_workspace
 
+from engine.errors import DataError
 from engine.ledger.suppressed.opt_outs import OptOut, OptOutMethod, record_opt_outs
 from engine.report.figures.figures_file import (
     REST,
@@ -130,6 +131,29 @@ def test_a_failure_is_logged_and_the_other_runs_are_counted(
     (workspace.store.local_folder / "runs" / RUN / "run.json").write_text("nonsense", encoding="utf-8")
     assert refresh(workspace, clock, "news/none", RUN, "news/2") == ["news/2"]
     assert "figures.not_counted" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("file", "data"),
+    [
+        ("run.json", b'{"plan_files": 5, "leases": []}'),
+        ("run.json", b'{"plan_files": [5], "leases": [{"x": 1}]}'),
+        ("run.json", DEEP),
+        ("plan/recipients-0000.parquet", b"PAR1 and nonsense"),
+        ("plan/recipients-0000.parquet", b""),
+        ("outcomes/lease-00000-1.parquet", b"nonsense"),
+    ],
+)
+def test_damaged_files_are_named_with_what_to_do(
+    workspace: Workspace, clock: VirtualClock, file: str, data: bytes
+) -> None:
+    path = workspace.store.local_folder / "runs" / RUN / file
+    assert path.is_file()
+    path.write_bytes(data)
+    with pytest.raises(DataError, match="damaged") as error:
+        renew_figures(workspace.ledger, workspace.store, clock, RUN)
+    assert RUN in str(error.value.where)
+    assert "restore" in error.value.remedy
 
 
 def test_prune_removes_figures_and_they_do_not_come_back(workspace: Workspace, clock: VirtualClock) -> None:

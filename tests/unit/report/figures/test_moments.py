@@ -12,7 +12,7 @@ from engine.ledger.notices.occurrences import NoticeEvent
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
 from engine.report.figures.canary_and_guard import describe_canary, list_guard_sentences
-from engine.report.figures.moments import list_moments
+from engine.report.figures.moments import LONGEST, MOST, list_moments
 
 START = datetime(2026, 11, 24, 9, tzinfo=UTC)
 RUN = "news/2026-11-24"
@@ -88,3 +88,17 @@ def test_each_pause_of_the_guard_is_one_sentence() -> None:
         "2026-11-24 09:06:00 UTC: paused by guard: bounce rate of SES 6.00%",
     ]
     assert list_guard_sentences([]) == []
+
+
+def test_moments_and_their_texts_are_bounded() -> None:
+    decisions = [decide(minute, ("pause", "resume")[minute % 2], reason="x" * 10_000) for minute in range(5000)]
+    moments = list_moments(sent_run(), decisions)
+    assert len(moments) == MOST + 1
+    assert [one.text for one in moments if "not listed" in one.text] == ["4,802 further moments are not listed"]
+    assert moments == sorted(moments, key=lambda one: one.at)
+    assert max(len(one.text) for one in moments) <= LONGEST + 50
+
+
+def test_rates_of_another_kind_are_left_out() -> None:
+    (_, moment, _) = list_moments(sent_run(), [decide(5, "pause", who="guard", ses_rates={"bounce": "high"})])
+    assert moment.text == "paused by guard"

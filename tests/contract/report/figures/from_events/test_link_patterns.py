@@ -33,6 +33,11 @@ def name(links: list[str | None], folder: Path) -> list[str]:
         ("https://Else.example/for/ann?mail=ann@b.example", "https://else.example/…"),
         ("https://ann:secret@else.example/x", "https://else.example/…"),
         ("ann@b.example", "…"),
+        ("javascript:alert(1)", "…"),
+        ("https://ann%40b.example/x", "…"),
+        ("https://bücher.example:8443?x", "https://bücher.example:8443/…"),
+        ("https://\u202eb.example/x", "…"),
+        (f"https://{'a' * 301}.example/", "…"),
         (None, "(erased)"),
     ],
 )
