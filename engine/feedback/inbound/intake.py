@@ -20,7 +20,7 @@ from engine.feedback.inbound.mail import InboundMail, MailKind, read_mail
 from engine.feedback.unsubscribe.attribution import RunAttribution
 from engine.feedback.unsubscribe.tokens import verify_token
 from engine.ledger.database import Ledger
-from engine.ledger.suppressed.opt_outs import OptOut, OptOutMethod
+from engine.ledger.suppressed.opt_outs import OptOut, OptOutMethod, try_to_record_opt_outs
 from engine.ledger.suppressed.reasons import Reason
 from engine.ledger.suppressed.suppressions import Suppression, SuppressionProof, add_suppressions
 
@@ -144,11 +144,11 @@ class InboundIntake(Struct, frozen=True):
         found.suppressions += self._by_address(by_sender)
         # Of two entries for all mail, the complaint is kept.
         found.suppressions.sort(key=lambda one: one.reason != Reason.COMPLAINT)
-        self._write(found, attribution)
+        self._write(found)
         self.tally.refused.update(broken.values())
         return broken
 
-    def _write(self, found: _Found, attribution: RunAttribution) -> None:
+    def _write(self, found: _Found) -> None:
         entries: dict[tuple[str, str], Suppression] = {}
         for one in found.suppressions:
             if not self.is_forgotten(one.key):
@@ -157,7 +157,7 @@ class InboundIntake(Struct, frozen=True):
             return
         keys = {key for key, _ in entries}
         with self.ledger.write() as tx:
-            attribution.record(tx, [opt_out for key, opt_out in found.opt_outs if key in keys])
+            try_to_record_opt_outs(tx, [opt_out for key, opt_out in found.opt_outs if key in keys])
             added = add_suppressions(tx, entries.values())
         self.tally.suppressed += added
         self.tally.known += len(entries) - added

@@ -1,15 +1,12 @@
-"""Counts opt-outs for the runs that their tokens name; a token that cannot be counted still suppresses."""
+"""Finds the runs that tokens name, to count opt-outs for them; a token that cannot be counted still suppresses."""
 
-from collections.abc import Sequence
 from datetime import datetime
-
-from sqlalchemy import Connection
 
 from engine.campaign.unsubscribe_tokens import TokenRow
 from engine.errors import MailrunError
 from engine.ledger.database import Ledger
 from engine.ledger.identity import list_run_digests
-from engine.ledger.suppressed.opt_outs import OptOut, OptOutMethod, record_opt_outs
+from engine.ledger.suppressed.opt_outs import OptOut, OptOutMethod
 from engine.logs import get_logger
 
 log = get_logger()
@@ -17,7 +14,7 @@ _MOST_UNKNOWN = 10_000  # digests that are remembered
 
 
 class RunAttribution:
-    """Finds the runs that tokens name, and records their opt-outs. An error here never stops an opt-out.
+    """Finds the runs that tokens name. An error here never stops an opt-out.
 
     Args:
         ledger: has the runs.
@@ -41,20 +38,6 @@ class RunAttribution:
             log.warning("unsubscribe.uncounted", what=error.what, note="the opt-out is not counted for its run")
             return None
         return None if run is None else OptOut(run, row.lease, row.index, at, method)
-
-    def record(self, tx: Connection, opt_outs: Sequence[OptOut]) -> None:
-        """Record opt-outs in the transaction that suppresses, before it writes suppressions.
-
-        Where that fails, nothing of it is recorded, and the transaction goes on.
-        """
-        if not opt_outs:
-            return
-        try:
-            with tx.begin_nested():
-                record_opt_outs(tx, opt_outs)
-        except Exception as error:  # noqa: BLE001 - logged; the suppression is what matters
-            kind = type(error).__name__
-            log.warning("unsubscribe.uncounted", kind=kind, note="the opt-out is not counted for its run")
 
     def _find_run(self, digest: bytes) -> str | None:
         if digest not in self._names and digest not in self._unknown:

@@ -9,7 +9,7 @@ from engine.addresses.parse import judge_addresses
 from engine.feedback.unsubscribe.attribution import RunAttribution
 from engine.feedback.unsubscribe.tokens import FoundToken
 from engine.ledger.suppressed.forgotten import make_find_forgotten
-from engine.ledger.suppressed.opt_outs import OptOut, OptOutMethod
+from engine.ledger.suppressed.opt_outs import OptOut, OptOutMethod, try_to_record_opt_outs
 from engine.ledger.suppressed.reasons import Reason
 from engine.ledger.suppressed.suppressions import (
     Suppression,
@@ -49,7 +49,7 @@ class LedgerOptOuts:
             return  # a forgotten address stays suppressed, and no trace of it is kept
         entry = Suppression(key, topic, Reason.UNSUBSCRIBE, SOURCE, workspace.clock.now(), None, address)
         with workspace.ledger.write() as tx:
-            self._attribution.record(tx, [] if counted is None else [counted])
+            try_to_record_opt_outs(tx, [] if counted is None else [counted])
             add_suppressions(tx, [entry])
 
     def probe(self) -> None:

@@ -4,7 +4,7 @@ A recipient counts once: the first opt-out is kept, and with it the row has the 
 that SES reports. Neither is ever removed, also where the person removes the suppression later: both are what happened.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from itertools import groupby
@@ -17,6 +17,9 @@ from sqlalchemy import Connection, delete, func, insert, select
 from engine.ledger.database import insert_if_absent
 from engine.ledger.event_flags import Flag, set_flags, sum_feedback
 from engine.ledger.schema import lease_table, opt_out_table, run_table
+from engine.logs import get_logger
+
+log = get_logger()
 
 
 class OptOutMethod(StrEnum):
@@ -93,6 +96,21 @@ def record_opt_outs(tx: Connection, opt_outs: Iterable[OptOut]) -> int:
         for one in known:
             added += tx.execute(insert_if_absent(tx, opt_out_table).values(_to_row(one))).rowcount
     return added
+
+
+def try_to_record_opt_outs(tx: Connection, opt_outs: Sequence[OptOut]) -> None:
+    """Record opt-outs in the transaction that suppresses, before it writes suppressions.
+
+    Where that fails, nothing of it is recorded, and the transaction goes on.
+    """
+    if not opt_outs:
+        return
+    try:
+        with tx.begin_nested():
+            record_opt_outs(tx, opt_outs)
+    except Exception as error:  # noqa: BLE001 - logged; the suppression is what matters
+        kind = type(error).__name__
+        log.warning("unsubscribe.uncounted", kind=kind, note="the opt-out is not counted for its run")
 
 
 def _read_leases(tx: Connection, run: str, ordinals: Iterable[int]) -> dict[int, int]:

@@ -359,7 +359,7 @@ OTHERS = {
     "inbound.intake": "records what inbound.mail has read",
     "inbound.objects": "reads bytes without looking into them",
     "inbound.pull": "hands messages to inbound.notifications",
-    "unsubscribe.attribution": "records what unsubscribe.tokens has verified",
+    "unsubscribe.attribution": "finds the runs of what unsubscribe.tokens has verified",
     "unsubscribe.probe": "reads the status of an answer alone",
     "unsubscribe.opt_out": "records what unsubscribe.requests has verified",
     "unsubscribe.server": "hands requests to unsubscribe.requests",
