@@ -2,7 +2,7 @@
 
 import os
 import tomllib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +31,14 @@ class Source(Struct, frozen=True):
         return f"{self.place}, {key}" if self.kind == SETTINGS_FILE else self.place or key
 
 
-def find_source(key: str, workspace: Path, options: Mapping[str, Any]) -> Source:
+def find_source(key: str, workspace: Path, options: Mapping[str, Any], part: Sequence[str] = ()) -> Source:
     """Find out where a setting's value comes from.
 
     Args:
         key: the setting, those of sections as `events.queue`.
         workspace: the workspace's folder, with mailrun.toml.
         options: what the command line gave; None means not given.
+        part: keys below the setting, where a part of it is meant; the nearest of them has the line in mailrun.toml.
 
     Raises:
         ConfigurationError: mailrun.toml cannot be read.
@@ -50,7 +51,8 @@ def find_source(key: str, workspace: Path, options: Mapping[str, Any]) -> Source
     path = workspace / SETTINGS_FILE
     read_settings_file(path)
     lines = locate_keys(path.read_text(encoding="utf-8")) if path.is_file() else {}
-    line = lines.get(tuple(key.split(".")))
+    places = [(*key.split("."), *part[:length]) for length in range(len(part), -1, -1)]
+    line = next((lines[place] for place in places if place in lines), None)
     return Source("default") if line is None else Source(SETTINGS_FILE, f"{path}:{line}")
 
 

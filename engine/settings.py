@@ -13,6 +13,7 @@ from engine.errors import ConfigurationError, nearest
 from engine.locations import check_ledger, check_store, expand_home, find_ledger_file, resolve_ledger
 from engine.masking import mask_url, remember_secrets
 from engine.notify_targets.sections import NotifySettings
+from engine.notify_targets.target import list_target_keys
 from engine.read_limits import ReadLimits
 from engine.setting_sections import (
     DashboardSettings,
@@ -208,12 +209,16 @@ def load_settings(workspace: Path, **flags: Any) -> Settings:
 
 def _describe_mistake(error: ValidationError, workspace: Path, given: Mapping[str, Any]) -> ConfigurationError:
     problem = error.errors()[0]
-    key = ".".join(str(part) for part in problem["loc"] if isinstance(part, str))
-    where = find_source(key, workspace, given).name_with_key(key)
+    path = [part for part in problem["loc"] if isinstance(part, str) and part != "[key]"]
+    key, known = ".".join(path), list_settings()
+    setting = next((name for name in known if key.startswith(f"{name}.")), key)  # a table such as notify.targets
+    part = path[setting.count(".") + 1 :]
+    where = find_source(setting, workspace, given, part).name_with_key(key)
     if problem["type"] == "extra_forbidden":
-        return ConfigurationError(f"{key} is not a setting", where=where, remedy=nearest(key, list_settings()))
+        remedy = nearest(path[-1], list_target_keys()) if part else nearest(key, known)
+        return ConfigurationError(f"{key} is not a setting", where=where, remedy=remedy)
     detail = problem["msg"].removeprefix("Value error, ")
-    variable = name_variable(key)
+    variable = name_variable(setting)
     remedy = "correct or remove it" + (f"; {variable} in the environment replaces it" if variable not in where else "")
     return ConfigurationError(f"the setting {key} is wrong: {detail}", where=where, remedy=remedy)
 

@@ -1,9 +1,9 @@
 """The state of the SES account's access: region, endpoint, credentials, clock and permission, for `mailrun doctor`.
 
-One call, GetAccount, tells most of it: SES answers it with the time of its clock, also where it refuses the call.
+GetAccount tells most of it: SES answers it with the time of its clock, also where it refuses the call.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from typing import Any
@@ -13,6 +13,7 @@ from botocore.config import Config
 from msgspec import Struct
 
 from engine.account.client import refuse_bad_endpoint, translate_aws_errors
+from engine.account.permission_probe import LaunchNeeds, TriedPermission, try_permissions
 from engine.account.permissions import explain_denied, is_denied
 from engine.account.session import make_session
 from engine.clock import Clock
@@ -32,6 +33,7 @@ class AccountAccess(Struct, frozen=True):
         problem: why GetAccount failed; empty where it did not, or was not called for want of credentials.
         remedy: what to do about it.
         skew_seconds: this machine's clock less SES's; None where SES did not answer.
+        tried: permissions that a launch needs; empty unless GetAccount is permitted.
     """
 
     region: str
@@ -41,13 +43,15 @@ class AccountAccess(Struct, frozen=True):
     problem: str
     remedy: str
     skew_seconds: float | None
+    tried: Sequence[TriedPermission] = ()
 
 
-def read_access(clock: Clock) -> AccountAccess:
-    """Read how this machine reaches SES, with one call.
+def read_access(clock: Clock, needs: LaunchNeeds) -> AccountAccess:
+    """Read how this machine reaches SES, with one call, and with one more for each permission that can be tried.
 
     Args:
         clock: the time, which is compared with SES's.
+        needs: what the launches of the workspace call AWS for.
 
     Raises:
         ConfigurationError: there is no region, the profile does not exist, or a file of AWS cannot be read.
@@ -63,10 +67,11 @@ def read_access(clock: Clock) -> AccountAccess:
             return AccountAccess(region, endpoint, "", "", "", "", None)
         key_id = found.access_key[:4]
         answer, problem, remedy = _call(client)
+        skew = _measure_skew(answer, clock.now())
     finally:
         client.close()
-    skew = _measure_skew(answer, clock.now())
-    return AccountAccess(region, endpoint, found.method, key_id, problem, remedy, skew)
+    tried = () if problem else tuple(try_permissions(lambda name: session.create_client(name, config=_PATIENCE), needs))
+    return AccountAccess(region, endpoint, found.method, key_id, problem, remedy, skew, tried)
 
 
 def _call(client: Any) -> tuple[Mapping[str, Any] | None, str, str]:

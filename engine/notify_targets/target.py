@@ -109,3 +109,8 @@ class NotifyTarget(BaseModel):
                 raise TargetError("has both url and url_file", "remove one of them")
             check_webhook(self.url.get_secret_value(), self.kind)
         return self
+
+
+def list_target_keys() -> list[str]:
+    """List the keys of a target, as a file has them."""
+    return [field.alias or name for name, field in NotifyTarget.model_fields.items()]

@@ -1,6 +1,7 @@
 """Settings: flags before MAILRUN_* before mailrun.toml; every mistake is named."""
 
 import os
+import re
 from pathlib import Path
 
 import pytest
@@ -328,3 +329,28 @@ def test_an_empty_text_in_a_list_is_refused(tmp_path: Path, section: str, key: s
     with pytest.raises(ConfigurationError) as caught:
         load_settings(tmp_path)
     assert key in caught.value.where
+
+
+@pytest.mark.parametrize(
+    ("text", "where", "words"),
+    [
+        ('kind = "slak"', ":2, notify.targets.ops.kind", "MAILRUN_NOTIFY_TARGETS in the environment"),
+        ('kind = "slack"\non = ["begun"]', ":3, notify.targets.ops.on", "MAILRUN_NOTIFY_TARGETS in the environment"),
+        ('kind = "email"', ":1, notify.targets.ops", "set from|MAILRUN_NOTIFY_TARGETS in the environment"),
+        ('kind = "json"\nsecert_file = "x"', ":3, notify.targets.ops.secert_file", "did you mean secret_file"),
+    ],
+)
+def test_mistake_in_a_target_names_its_line_and_what_replaces_it(tmp_path: Path, text: str, where: str, words: str):
+    write(tmp_path, f"[notify.targets.ops]\n{text}\n")
+    with pytest.raises(ConfigurationError) as wrong:
+        load_settings(tmp_path)
+    assert wrong.value.where == f"{tmp_path}/mailrun.toml{where}"
+    assert re.search(words, f"{wrong.value.what} {wrong.value.remedy}")
+
+
+def test_mistake_in_a_target_of_the_environment_names_the_variable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("MAILRUN_NOTIFY_TARGETS", '{"ops": {"kind": "slak"}}')
+    write(tmp_path, '[notify]\nlink = "https://acme.example/{run}"\n')
+    with pytest.raises(ConfigurationError) as wrong:
+        load_settings(tmp_path)
+    assert wrong.value.where == "MAILRUN_NOTIFY_TARGETS"

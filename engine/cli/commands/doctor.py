@@ -2,10 +2,10 @@
 
 import platform
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack
 from enum import StrEnum
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from msgspec import Struct
 
@@ -22,10 +22,18 @@ from engine.settings import Settings
 from engine.system.process_limits import FILES_WANTED, raise_file_limit
 from engine.system.temporary import make_temporary_folder
 from engine.workspace import Workspace, list_other_writers
+from engine.workspace_folder import CAMPAIGNS, list_campaigns
+
+if TYPE_CHECKING:
+    from engine.account.permission_probe import TriedPermission
 
 _SKEW_SECONDS_NOTED = 10.0
 SKEW_SECONDS_MAXIMUM = 300.0  # SES refuses a signature that is 5 minutes older or newer (Signature Version 4)
 _read_access = OnDemand("engine.account.health:read_access")  # botocore is slow to import
+_load_campaign = OnDemand("engine.campaign.spec:load_campaign")
+_make_needs = OnDemand("engine.account.permission_probe:LaunchNeeds")
+# What only a message, or a message of a queue, would show.
+NOT_TRIED = ("ses:SendEmail", "sqs:ReceiveMessage", "sqs:DeleteMessage")
 _PARTS_OF_SES = frozenset({"SES", "clock"})
 
 
@@ -93,7 +101,7 @@ def _find_all(common: Common) -> Iterator[Finding]:
             yield Finding("ledger", Health.OK, mask_url(settings.ledger_url))
             yield _find("unsubscribe keys", lambda: _check_keys(workspace))
     yield from _list_writers(settings)
-    yield from _check_ses()
+    yield from _check_ses(settings)
 
 
 def _find(part: str, look: Callable[[], str]) -> Finding:
@@ -130,12 +138,14 @@ def _list_writers(settings: Settings) -> Iterator[Finding]:
         yield Finding("other writers", Health.OK, "no other user can write the store, the ledger or mailrun.toml")
 
 
-def _check_ses() -> Iterator[Finding]:
+def _check_ses(settings: Settings) -> Iterator[Finding]:
     """Check how SES is reached. Without credentials that is a warning: --sandbox and SMTP need none."""
     try:
-        access = _read_access(SystemClock())
+        access = _read_access(SystemClock(), _find_needs(settings))
     except MailrunError as error:
-        yield Finding("SES", Health.WARNING, f"{error.what}; a launch needs --sandbox, or SMTP", error.remedy)
+        yield Finding(
+            "SES", Health.WARNING, f"{error.what.rstrip('.')}; a launch needs --sandbox, or SMTP", error.remedy
+        )
         return
     yield Finding("region", Health.OK, f"{access.region}, {access.endpoint}")
     if not access.credentials:
@@ -147,8 +157,37 @@ def _check_ses() -> Iterator[Finding]:
         yield Finding("SES", Health.ERROR, access.problem, access.remedy)
     else:
         yield Finding("SES", Health.OK, "GetAccount is permitted; mailrun check checks the account and the sender")
+        yield from judge_permissions(access.tried)
     if access.skew_seconds is not None:
         yield judge_clock(access.skew_seconds)
+
+
+def _find_needs(settings: Settings) -> Any:
+    """Find what the launches of this workspace call AWS for; a campaign that cannot be read needs nothing."""
+    from_campaigns = list[tuple[str, str]]()
+    for name in list_campaigns(settings.workspace):
+        try:
+            spec = _load_campaign(settings.workspace / CAMPAIGNS / name).spec
+        except MailrunError:
+            continue
+        domain = spec.sender_address.rpartition("@")[2]
+        from_campaigns.append((domain, spec.delivery.configuration_set or ""))
+    domains, sets = ([*dict.fromkeys(filter(None, some))] for some in zip(*from_campaigns, ("", ""), strict=True))
+    return _make_needs(domains, sets, settings.events.queue)
+
+
+def judge_permissions(tried: "Sequence[TriedPermission]") -> Iterator[Finding]:
+    """Judge the permissions that were tried; a launch goes on without them, and says what it could not check."""
+    permitted = [f"{one.action} on {one.on}" for one in tried if one.is_permitted]
+    unknown = [f"{one.action} on {one.on}" for one in tried if one.is_permitted is None]
+    for one in tried:
+        if one.is_permitted is False:
+            yield Finding("permissions", Health.WARNING, f"{one.action} on {one.on} is refused", one.remedy)
+    text = f"{', '.join(permitted)} permitted; " if permitted else ""
+    text += f"AWS does not tell: {', '.join(unknown)}; " if unknown else ""
+    yield Finding(
+        "permissions", Health.OK, f"{text}not tried, because that would send or take messages: {', '.join(NOT_TRIED)}"
+    )
 
 
 def judge_clock(skew_seconds: float) -> Finding:

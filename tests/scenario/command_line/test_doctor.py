@@ -7,7 +7,8 @@ from typing import Any
 import pytest
 from support.world import World
 
-from engine.cli.commands.doctor import judge_clock
+from engine.account.permission_probe import TriedPermission
+from engine.cli.commands.doctor import judge_clock, judge_permissions
 
 
 def by_part(told: dict[str, Any]) -> dict[str, dict[str, Any]]:
@@ -70,6 +71,30 @@ def test_doctor_shows_how_ses_is_reached(world: World) -> None:
     assert parts["region"]["text"] == f"{world.server.region}, {world.server.url}"
     assert parts["credentials"]["text"] == f"{world.server.access_key_id[:4]}…, from env"
     assert world.server.secret_access_key not in told.stdout + told.stderr
+
+
+def test_doctor_tries_the_permissions_that_reading_tells(world: World) -> None:
+    text = (world.campaign / "campaign.toml").read_text()
+    world.write("campaigns/hello/campaign.toml", f'{text}\n[delivery]\nconfiguration_set = "marketing"\n')
+    (world.folder / "campaigns/damaged").mkdir()
+    world.write("campaigns/damaged/campaign.toml", "from = 7\n")
+    world.settings |= {"MAILRUN_EVENTS_QUEUE": world.server.queue_url, "AWS_ENDPOINT_URL_SQS": world.server.url}
+    found = by_part(world.run("doctor", "--json").json)["permissions"]
+    name = world.server.queue_url.rpartition("/")[2]
+    tried = ("ses:GetEmailIdentity on acme.example", "ses:GetConfigurationSet on marketing")
+    assert (found["health"], found["remedy"]) == ("ok", None)
+    assert all(one in found["text"] for one in (*tried, f"sqs:GetQueueAttributes on {name}"))
+    assert "not tried, because that would send or take messages: ses:SendEmail" in found["text"]
+
+
+def test_refused_permission_is_a_warning_with_its_line_of_a_policy() -> None:
+    line = 'add this line to the policy of your user or role: {"Effect": …}'
+    refused = TriedPermission("ses:GetEmailIdentity", "acme.example", is_permitted=False, remedy=line)
+    unknown = TriedPermission("sqs:GetQueueAttributes", "events", is_permitted=None)
+    warned, rest = judge_permissions([refused, unknown])
+    assert (warned.health, warned.remedy) == ("warning", line)
+    assert warned.text == "ses:GetEmailIdentity on acme.example is refused"
+    assert "AWS does not tell: sqs:GetQueueAttributes on events" in rest.text
 
 
 def test_missing_credentials_are_a_warning_because_the_sandbox_needs_none(world: World) -> None:
