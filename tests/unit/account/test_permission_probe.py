@@ -1,4 +1,4 @@
-"""What an answer of AWS tells of a permission."""
+"""What an answer of AWS says about a permission."""
 
 from types import SimpleNamespace
 from typing import Any
@@ -32,7 +32,7 @@ def ask(error: Exception | None, needs: LaunchNeeds) -> list[TriedPermission]:
         (EndpointConnectionError(endpoint_url="https://x.example"), None),
     ],
 )
-def test_answer_tells_whether_a_call_is_permitted(error: Exception | None, *, is_permitted: bool | None):
+def test_answer_shows_if_a_call_is_permitted(error: Exception | None, *, is_permitted: bool | None):
     (found,) = ask(error, LaunchNeeds(["acme.example"]))
     assert (found.action, found.on, found.is_permitted) == ("ses:GetEmailIdentity", "acme.example", is_permitted)
     assert ('"Action": "ses:GetEmailIdentity"' in found.remedy) == (is_permitted is False)
