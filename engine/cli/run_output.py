@@ -19,12 +19,15 @@ def print_accounts(accounts: Accounts) -> None:
 
 
 def list_runs(all_accounts: Sequence[Accounts]) -> Iterator[str]:
-    """Write a line for every run, and what to do about it below."""
+    """Write a line for every run, and what to do about it below; calls in flight are not shown as in doubt."""
     width = max(len(accounts.run) for accounts in all_accounts)
     for accounts in all_accounts:
-        losses = format_outcomes({o: accounts.count(o) for o in LOSSES}, only_losses=True)
+        counts = {o: accounts.count(o) for o in LOSSES}
+        counts[Outcome.IN_DOUBT] = max(0, counts[Outcome.IN_DOUBT] - accounts.in_flight)
+        losses = format_outcomes(counts, only_losses=True)
+        in_flight = f"{accounts.in_flight:,} in flight" if accounts.in_flight else ""
         sent = f"{accounts.count(Outcome.SENT):,} of {accounts.accepted:,} sent"
-        parts = (f"{accounts.run:<{width}}", f"{accounts.state:<9}", sent, losses, accounts.reason)
+        parts = (f"{accounts.run:<{width}}", f"{accounts.state:<9}", sent, in_flight, losses, accounts.reason)
         yield "  ".join(part for part in parts if part)
         yield from (f"  {line}" for line in (*advise_on_workers(accounts), *advise_on_in_doubt(accounts)))
 

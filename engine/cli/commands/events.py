@@ -111,7 +111,9 @@ def pull_events(  # noqa: PLR0913 - one for each option
         url = given.queue
         if not url:
             raise UsageError(
-                "no queue is named", where="--queue", remedy="give its URL, or set [events] queue in mailrun.toml"
+                "no queue is named",
+                where="--queue",
+                remedy="give its URL, or set [events] queue in mailrun.toml; for runs on the sandbox add --sandbox",
             )
         topics = given.topics or own_account_topics(url)
         with _notifying(workspace), _open_desk(workspace, topics) as desk, _monitor(desk, metrics_listen):
@@ -229,7 +231,7 @@ def _describe(tally: EventTally) -> Iterator[str]:
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in tally.kinds.most_common())
     yield f"{tally.documents:,} read, {format_count(tally.events, 'event')}" + (f": {kinds}" if kinds else "")
     matched = sum(tally.matches[how] for how in MATCHED)
-    yield f"{format_count(matched, 'event')} matched recipients, {tally.changed:,} changed something"
+    yield f"{format_count(matched, 'event')} matched recipients, with news of {format_count(tally.changed, 'recipient')}"
     for why, words in _WHY.items():
         if count := tally.matches[why]:
             yield f"{count:,} {words}"

@@ -123,8 +123,8 @@ def choose_charts(steps: Sequence[PaceStep]) -> list[tuple[str, Sequence[Mapping
 
 
 def make_points(steps: Sequence[PaceStep]) -> list[dict[str, float]]:
-    """Make the points of the time line's charts."""
-    return [
+    """Make the points of the time line's charts: one where each step begins, and one where the last one ends."""
+    points = [
         {
             "at": step.begins_at.timestamp(),
             "rate": round(step.handed_over / step.seconds, 2),
@@ -135,3 +135,5 @@ def make_points(steps: Sequence[PaceStep]) -> list[dict[str, float]]:
         }
         for step in steps
     ]
+    ends_at = [{**points[-1], "at": points[-1]["at"] + steps[-1].seconds}] if points else []
+    return points + ends_at

@@ -4,7 +4,9 @@ window.mailrunCharts = (() => {
   const colour = (name) => getComputedStyle(document.documentElement).getPropertyValue(name).trim();
   const COLOURS = { fill: "--fill", good: "--fill-good", bad: "--fill-bad", warn: "--fill-warn", mute: "--fill-mute" };
 
-  function describe(series) {
+  const stepped = uPlot.paths.stepped({ align: 1 });
+
+  function describe(series, isStepped) {
     const stroke = colour(COLOURS[series.tone] || "--fill");
     return {
       label: series.label,
@@ -12,6 +14,7 @@ window.mailrunCharts = (() => {
       width: 2,
       dash: series.dashed ? [6, 5] : undefined,
       fill: series.filled ? stroke + "2e" : undefined,
+      paths: isStepped ? stepped : undefined,
       points: { show: false },
       spanGaps: Boolean(series.joined),
       value: (_, value) => (value == null ? "–" : value.toLocaleString("en", { maximumFractionDigits: 1 })),
@@ -19,6 +22,10 @@ window.mailrunCharts = (() => {
   }
 
   const clock = (at, step) => new Date(at * 1000).toLocaleTimeString("en-GB", step < 60 ? {} : { hour: "2-digit", minute: "2-digit" });
+
+  // No step of the axis is shorter than a second, which the labels could not tell apart.
+  const MINUTE = 60, HOUR = 3600, DAY = 86400;
+  const WHOLE_SECONDS = [1, 2, 5, 10, 15, 30, ...[1, 2, 5, 10, 15, 30].map((n) => n * MINUTE), ...[1, 2, 3, 4, 6, 8, 12].map((n) => n * HOUR), ...[1, 2, 5, 10, 30].map((n) => n * DAY)];
 
   const since = (at) => `${at.toLocaleString("en")} s`;
 
@@ -32,8 +39,8 @@ window.mailrunCharts = (() => {
       padding: [10, 28, 0, 0],
       cursor: { drag: { x: false, y: false } },
       scales: { x: { time: !isElapsed }, y: { range: (_, low, high) => [0, Math.max(high || 0, 1) * 1.08] } },
-      axes: [{ ...axis, space: 76, values: (_, ticks, __, ___, step) => ticks.map((at) => write(at, step)) }, { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString("en")) }],
-      series: [{ label: isElapsed ? "Since the start" : "Time", value: (_, at) => (at == null ? "–" : write(at, 1)) }, ...series.map(describe)],
+      axes: [{ ...axis, size: 30, space: 76, incrs: isElapsed ? undefined : WHOLE_SECONDS, values: (_, ticks, __, ___, step) => ticks.map((at) => write(at, step)) }, { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString("en")) }],
+      series: [{ label: isElapsed ? "Since the start" : "Time", value: (_, at) => (at == null ? "–" : write(at, 1)) }, ...series.map((one) => describe(one, "stepped" in element.dataset))],
     };
     const data = [points.map((point) => point.at), ...series.map((one) => points.map((point) => point[one.key] ?? null))];
     return new uPlot(options, data, element);

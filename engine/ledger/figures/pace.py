@@ -49,8 +49,8 @@ class PaceStep(Struct, frozen=True, kw_only=True):
     """What all workers of a run did in one step of its time line.
 
     Attributes:
-        begins_at: when it begins; steps are aligned to their length.
-        seconds: its length.
+        begins_at: when it begins; steps are aligned to their length, and the first one begins with the first sample.
+        seconds: its length; the last one ends with the last sample.
         handed_over: recipients; a sample that lies in several steps is divided among them by time.
         throttled: throttle replies, as handed_over.
         rate_limit: recipients a second that the workers might send together.
@@ -113,7 +113,7 @@ def add_up(samples: Sequence[PaceSample], *, most: int) -> list[PaceStep]:
     """Add up the samples of all workers by steps of a minute, or longer ones where there would be more than `most`."""
     if not samples:
         return []
-    begin = min(sample.at.timestamp() - sample.seconds for sample in samples)
+    begin = math.floor(min(sample.at.timestamp() - sample.seconds for sample in samples) * 1000) / 1000
     seconds, end = STEP_SECONDS, max(sample.at.timestamp() for sample in samples)
     while math.ceil(end / seconds) - math.floor(begin / seconds) > most and seconds < end - begin:
         seconds *= 2
@@ -121,7 +121,7 @@ def add_up(samples: Sequence[PaceSample], *, most: int) -> list[PaceStep]:
     for sample in samples:
         for step, share in _divide(sample, seconds):
             parts[step].append((sample, share))
-    return [_combine(step * seconds, seconds, parts[step]) for step in sorted(parts)]
+    return [_combine(max(step * seconds, begin), min((step + 1) * seconds, end), parts[step]) for step in sorted(parts)]
 
 
 def _divide(sample: PaceSample, seconds: float) -> list[tuple[int, float]]:
@@ -137,7 +137,7 @@ def _divide(sample: PaceSample, seconds: float) -> list[tuple[int, float]]:
     return [(n, part / whole) for n, part in parts]
 
 
-def _combine(begin: float, seconds: float, parts: Sequence[tuple[PaceSample, float]]) -> PaceStep:
+def _combine(begin: float, end: float, parts: Sequence[tuple[PaceSample, float]]) -> PaceStep:
     weights: dict[str, float] = defaultdict(float)
     limits: dict[str, float] = defaultdict(float)
     calls: dict[str, float] = defaultdict(float)
@@ -150,7 +150,7 @@ def _combine(begin: float, seconds: float, parts: Sequence[tuple[PaceSample, flo
     timed = [(sample.latency_ms, share * sample.handed_over if sent else 1.0) for sample, share in parts]
     return PaceStep(
         begins_at=datetime.fromtimestamp(begin, UTC),
-        seconds=seconds,
+        seconds=max(end - begin, SHORTEST_SECONDS),
         handed_over=sent,
         throttled=sum(share * sample.throttled for sample, share in parts),
         rate_limit=sum(limits[worker] / weights[worker] for worker in weights),

@@ -46,6 +46,6 @@ def write_rate(cases: int, total: int, words: str) -> str:
     """Write cases and their rate.
 
     >>> write_rate(5, 100, "bounced")
-    '5 of 100 recipients bounced (5.00 %).'
+    '5 of 100 recipients bounced (5.00%).'
     """
-    return f"{cases:,} of {format_count(total, 'recipient')} {words} ({cases / total:.2%}).".replace("%)", " %)")
+    return f"{cases:,} of {format_count(total, 'recipient')} {words} ({cases / total:.2%})."

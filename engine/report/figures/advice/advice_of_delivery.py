@@ -171,7 +171,7 @@ def has_a_bad_receiver(figures: Figures) -> str | None:
         if row.value and others is not None and rate >= RECEIVER_RATE and rate >= RECEIVER_TIMES * others:
             return (
                 f"{_count_bad(row):,} of {format_count(row.sent, 'message')} to {row.value} bounced"
-                f" ({100 * rate:.2f} %); of all others, {100 * others:.2f} %."
+                f" ({100 * rate:.2f}%); of all others, {100 * others:.2f}%."
             )
     return None
 

@@ -124,4 +124,4 @@ def _is_part(rows: int, figures: Figures) -> bool:
 
 def _write_rows(rows: int, figures: Figures, words: str) -> str:
     read = figures.accounts["rows_read"]
-    return f"{rows:,} of {format_count(read, 'row')} {words} ({100 * rows / read:.2f} %)."
+    return f"{rows:,} of {format_count(read, 'row')} {words} ({100 * rows / read:.2f}%)."

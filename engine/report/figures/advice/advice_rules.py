@@ -79,7 +79,7 @@ RULES: tuple[AdviceRule, ...] = (
     ),
     AdviceRule(
         "improve", delivery.is_complained_of,
-        "Look at who complained, and whether they asked for this mail; keep complaints below 0.1 %.",
+        "Look at who complained, and whether they asked for this mail; keep complaints below 0.1%.",
         "mailrun ses reputation",
     ),
     AdviceRule(

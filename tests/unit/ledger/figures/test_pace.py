@@ -30,6 +30,13 @@ def test_sample_across_steps_is_divided_by_time():
     assert first.rate_limit == second.rate_limit == 10.0
 
 
+def test_steps_begin_and_end_with_the_samples():
+    """A run of 50 s that begins 40 s into a minute has the same rate in both of its steps."""
+    first, second = add_up([make_sample(at=90.0, seconds=50.0, handed_over=500)], most=9)
+    assert (first.begins_at - START, first.seconds, second.seconds) == (timedelta(seconds=40), 20.0, 30.0)
+    assert first.handed_over / first.seconds == pytest.approx(second.handed_over / second.seconds)
+
+
 def test_step_without_samples_is_missing():
     begins = [step.begins_at - START for step in add_up([make_sample(at=60), make_sample(at=600)], most=99)]
     assert begins == [timedelta(0), timedelta(seconds=540)]

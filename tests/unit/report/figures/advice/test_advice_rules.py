@@ -182,5 +182,5 @@ def test_a_failure_is_named_with_its_most_frequent_cause() -> None:
     causes = [Cause("too large", 1, ()), Cause("price is missing", 7, ())]
     figures = make(accounts={"failed": 8}, outcomes=(OutcomeFigure("failed", 8, causes),))
     assert sending.fails_a_little(figures) == (
-        "8 of 1,000 recipients were refused or failed (0.80 %). Most often: price is missing"
+        "8 of 1,000 recipients were refused or failed (0.80%). Most often: price is missing"
     )
