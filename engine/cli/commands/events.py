@@ -231,7 +231,8 @@ def _describe(tally: EventTally) -> Iterator[str]:
     kinds = ", ".join(f"{kind} {count:,}" for kind, count in tally.kinds.most_common())
     yield f"{tally.documents:,} read, {format_count(tally.events, 'event')}" + (f": {kinds}" if kinds else "")
     matched = sum(tally.matches[how] for how in MATCHED)
-    yield f"{format_count(matched, 'event')} matched recipients, with news of {format_count(tally.changed, 'recipient')}"
+    news = format_count(tally.changed, "recipient")
+    yield f"{format_count(matched, 'event')} matched recipients, with news of {news}"
     for why, words in _WHY.items():
         if count := tally.matches[why]:
             yield f"{count:,} {words}"

@@ -31,7 +31,7 @@ def read_address(workspace: Workspace, request: PageQuery) -> TemplatePage:
     try:
         record = look_up_address(workspace, asked, first=request.form.get("first") or None)
     except DataError as error:
-        return make_address_page(asked, None, problem=f"This is not an address: {error.remedy}.", detail=error.what)
+        return make_address_page(asked, None, problem=f"{error.what}. {error.remedy[:1].upper()}{error.remedy[1:]}.")
     events = None
     if request.form.get("part") == "events" and not record.is_domain:
         events = find_address_events(workspace, asked, since=_read_day(request.form.get("since", "")))
@@ -39,7 +39,7 @@ def read_address(workspace: Workspace, request: PageQuery) -> TemplatePage:
 
 
 def make_address_page(
-    asked: str, record: AddressRecord | None, events: EventSearch | None = None, *, problem: str = "", detail: str = ""
+    asked: str, record: AddressRecord | None, events: EventSearch | None = None, *, problem: str = ""
 ) -> TemplatePage:
     """Make the page.
 
@@ -48,9 +48,8 @@ def make_address_page(
         record: what is known; None where nothing was looked up.
         events: of the address; None where they were not read yet.
         problem: what is wrong with the address.
-        detail: the reason.
     """
-    values: dict[str, Any] = {"asked": asked, "problem": problem, "detail": detail, "record": record, "events": events}
+    values: dict[str, Any] = {"asked": asked, "problem": problem, "record": record, "events": events}
     if record is not None:
         values |= {"advice": list_advice(record), "story": make_story(record, events), "since": _find_first_day(record)}
     status = 400 if problem else 200

@@ -73,7 +73,7 @@ def make_comparison(
         ],
         "points": join_lines(lines),
         "times": [[find_time(line, share) for share in _SHARES] for line in lines],
-        "shares_named": [f"#{share} % sent" for share in _SHARES],
+        "shares_named": [f"#{share}% sent" for share in _SHARES],
     }
     return TemplatePage(template="compare.html", title="Compare runs", values=values)
 

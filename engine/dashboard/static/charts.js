@@ -39,7 +39,7 @@ window.mailrunCharts = (() => {
       padding: [10, 28, 0, 0],
       cursor: { drag: { x: false, y: false } },
       scales: { x: { time: !isElapsed }, y: { range: (_, low, high) => [0, Math.max(high || 0, 1) * 1.08] } },
-      axes: [{ ...axis, size: 30, space: 76, incrs: isElapsed ? undefined : WHOLE_SECONDS, values: (_, ticks, __, ___, step) => ticks.map((at) => write(at, step)) }, { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString("en")) }],
+      axes: [{ ...axis, size: 30, space: 76, incrs: isElapsed ? undefined : WHOLE_SECONDS, values: (_, ticks, __, ___, step) => ticks.map((at) => write(at, step)) }, { ...axis, size: 58, values: (_, ticks) => ticks.map((tick) => tick.toLocaleString("en") + (element.dataset.unit || "")) }],
       series: [{ label: isElapsed ? "Since the start" : "Time", value: (_, at) => (at == null ? "–" : write(at, 1)) }, ...series.map((one) => describe(one, "stepped" in element.dataset))],
     };
     const data = [points.map((point) => point.at), ...series.map((one) => points.map((point) => point[one.key] ?? null))];

@@ -116,7 +116,7 @@ RATES = (
     RateKindCompared("Bounced permanently", "bounced", "sent", "less"),
     RateKindCompared("Bounced after retries", "soft_bounced", "sent", "less"),
     RateKindCompared("Marked as spam", "complained", "delivered", "less"),
-    RateKindCompared("Unsubscribed through SES", "unsubscribed", "delivered", "less"),
+    RateKindCompared("Unsubscribed", "unsubscribed", "delivered", "less"),
     RateKindCompared("Opened", "opened", "delivered", ""),
     RateKindCompared("Clicked", "clicked", "delivered", "more"),
 )
