@@ -17,7 +17,7 @@ LOCK := uv pip compile --quiet --universal --python-version 3.11 --no-emit-index
 
 $(RUNTIME): requirements/runtime.lock requirements/build.lock pyproject.toml
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "mailrun needs Python 3.11 or newer: make PYTHON=python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
-	@echo "Installing mailrun into .venv: some 60 packages, 400 MB on disk, once."
+	@echo "Installing mailrun into .venv: some 90 packages, 400 MB on disk, once."
 ifneq ($(UV),)
 	@test -x $(BIN)/python || uv venv --seed --python $(PYTHON) .venv
 else

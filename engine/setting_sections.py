@@ -364,7 +364,7 @@ class MetricsSettings(BaseModel):
         default="",
         description=(
             "collector that metrics and traces are pushed to by OTLP over HTTP, such as http://127.0.0.1:4318; needs"
-            " mailrun[otel]. Default: what OTEL_EXPORTER_OTLP_ENDPOINT says"
+            " the extra otel. Default: what OTEL_EXPORTER_OTLP_ENDPOINT says"
         ),
     )
     seconds: float = Field(

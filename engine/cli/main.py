@@ -79,7 +79,9 @@ class CommandLineError(MailrunError):
 
     def __init__(self, error: click.UsageError) -> None:
         command = error.ctx.command_path if error.ctx else "mailrun"
-        super().__init__(error.format_message().rstrip("."), where=command, remedy=f"see {command} --help")
+        super().__init__(
+            " ".join(error.format_message().split()).rstrip(".,"), where=command, remedy=f"see {command} --help"
+        )
 
 
 def _report(error: MailrunError, code: ExitCode, trace: str = "") -> NoReturn:

@@ -69,7 +69,7 @@ def describe_missing_extra(error: ImportError) -> ConfigurationError:
     return ConfigurationError(
         f"pushing metrics and traces needs a package that is not installed: {error.name or error}",
         where="[metrics] otlp",
-        remedy="install the extra: pip install 'mailrun[otel]'; or remove the setting",
+        remedy="install mailrun with the extra otel: uv tool install '.[otel]' in its checkout; or remove the setting",
     )
 
 

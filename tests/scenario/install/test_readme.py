@@ -12,7 +12,7 @@ from support.world import World
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 
-OF_TUTORIAL = ("export AWS_", "mailrun ses ", "mailrun check ")
+OF_TUTORIAL = ("export AWS_", "mailrun ses ", "mailrun check ", "mailrun events pull")
 
 
 def read_commands(heading: str) -> str:

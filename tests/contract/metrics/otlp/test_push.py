@@ -189,7 +189,7 @@ def test_missing_extra_is_named_before_anything_is_done(tmp_path: Path, monkeypa
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.metric_exporter", None)
     with pytest.raises(ConfigurationError) as error:
         run_monitored(tmp_path, CLOSED, Meter())
-    assert "mailrun[otel]" in error.value.remedy
+    assert "the extra otel" in error.value.remedy
 
 
 def test_missing_extra_is_a_warning_where_only_variables_name_a_collector(
@@ -199,4 +199,4 @@ def test_missing_extra_is_a_warning_where_only_variables_name_a_collector(
     monkeypatch.setitem(sys.modules, "opentelemetry.exporter.otlp.proto.http.metric_exporter", None)
     with capture_logs() as events:
         run_monitored(tmp_path, "", Meter(), OTEL_EXPORTER_OTLP_ENDPOINT=CLOSED)
-    assert "mailrun[otel]" in next(event["note"] for event in events if event["event"] == "metrics.no_otlp")
+    assert "the extra otel" in next(event["note"] for event in events if event["event"] == "metrics.no_otlp")
