@@ -15,13 +15,13 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import IO, cast
 
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, FloatRect, Page, sync_playwright
 
 _ROOT = Path(__file__).parents[1]
 _IMAGES = _ROOT / "docs" / "assets" / "images"
 _RUN = "welcome/2026-12-01"
 _DASHBOARD = ("dashboard", "--bind", "127.0.0.1:0", "--json")
-_SIZES = {"": (1366, 900), "-phone": (375, 812)}
+_WIDTH, _HEIGHT = 1366, 900
 
 
 def main() -> None:
@@ -98,16 +98,23 @@ _PAGES: Mapping[str, Callable[[Path, str], str]] = {
     "dashboard-run": _open_sending,
     "dashboard": _open_list,
 }
+_ENDS = {  # the last part of a page that its picture shows
+    "report": "section[aria-labelledby=accounts]",
+    "dashboard-run": "section[aria-labelledby=now-heading]",
+    "dashboard": ".pager",
+}
+_MARGIN = 24  # pixels below it
 _SETTLE_SECONDS = {"dashboard-run": 25.0}  # of a page that is live: its chart has some width then
 
 
 def _draw(browser: Browser, name: str, address: str) -> None:
-    for suffix, (width, height) in _SIZES.items():
-        page = browser.new_page(viewport={"width": width, "height": height})
-        _open_when_there(page, address)
-        page.wait_for_timeout(1000 * _SETTLE_SECONDS.get(name, 0.0))
-        page.screenshot(path=_IMAGES / f"{name}{suffix}.png")
-        page.close()
+    page = browser.new_page(viewport={"width": _WIDTH, "height": _HEIGHT})
+    _open_when_there(page, address)
+    page.wait_for_timeout(1000 * _SETTLE_SECONDS.get(name, 0.0))
+    bottom = page.locator(_ENDS[name]).evaluate("one => one.getBoundingClientRect().bottom + scrollY")
+    shown: FloatRect = {"x": 0, "y": 0, "width": _WIDTH, "height": bottom + _MARGIN}
+    page.screenshot(path=_IMAGES / f"{name}.png", full_page=True, clip=shown)
+    page.close()
     sys.stdout.write(f"drew {name}\n")
 
 

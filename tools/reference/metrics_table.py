@@ -3,16 +3,14 @@
 from engine.metrics.catalogue import BOUNDS, METRICS
 from tools.reference.markdown import escape, make_table
 
-_HEADS = ("metric", "type", "unit", "labels", "meaning", "commands")
+_HEADS = ("metric, type, unit", "labels", "meaning", "commands")
 
 
 def describe_metrics() -> str:
     """Return the table of metrics, and the bounds of the histogram."""
     rows = [
         (
-            f"`{metric.name}`",
-            metric.kind,
-            metric.unit,
+            f"`{metric.name}`<br>{', '.join(filter(None, (metric.kind, metric.unit)))}",
             ", ".join(f"`{label}`" for label in metric.labels),
             escape(metric.meaning),
             {"ledger": "all", "all": "all"}.get(metric.source, metric.source),
