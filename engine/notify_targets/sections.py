@@ -4,11 +4,24 @@ import json
 import re
 from typing import Annotated, Any
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    WithJsonSchema,
+    model_validator,
+)
 
-from engine.notify_targets.target import SECRET_CHARACTERS, NotifyTarget, TargetError, TargetName
+from engine.notify_targets.target import NAME_PATTERN, SECRET_CHARACTERS, NotifyTarget, TargetError, TargetName
 
 LINK_PARTS = ("run", "campaign", "key")
+_WAIT_PATTERN = "^[1-9][0-9]{0,4}[smhd]$"
+# For editors; `_check_link` decides.
+_LINK_PATTERN = r"^(https?://[^\s]+)?$"
+_NAMES: dict[str, Any] = {"propertyNames": {"pattern": NAME_PATTERN}}
 
 
 def _check_link(link: str) -> str:
@@ -19,7 +32,7 @@ def _check_link(link: str) -> str:
 
 
 def _check_wait(text: str) -> str:
-    if not re.fullmatch(r"[1-9][0-9]{0,4}[smhd]", text):
+    if "\n" in text or not re.search(_WAIT_PATTERN, text):
         raise TargetError("is not a duration", "write it as 90s, 15m, 2h or 1d")
     return text
 
@@ -41,15 +54,17 @@ def read_json_object(value: Any) -> Any:
     return found
 
 
+_Link = Annotated[str, AfterValidator(_check_link), WithJsonSchema({"type": "string", "pattern": _LINK_PATTERN})]
+_Duration = Annotated[str, AfterValidator(_check_wait), WithJsonSchema({"type": "string", "pattern": _WAIT_PATTERN})]
+
+
 class _Notify(BaseModel):
     """What `[notify]` has in both files."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    link: Annotated[str, AfterValidator(_check_link)] = Field(
-        default="", description="link of a notification; {run}, {campaign} and {key} are filled in"
-    )
-    stalled_after: Annotated[str, AfterValidator(_check_wait)] = Field(
+    link: _Link = Field(default="", description="link of a notification; {run}, {campaign} and {key} are filled in")
+    stalled_after: _Duration = Field(
         default="15m", description="how long a run may send nothing before it counts as stalled: 90s, 15m, 2h or 1d"
     )
 
@@ -60,6 +75,7 @@ class NotifySettings(_Notify):
     targets: Annotated[dict[TargetName, NotifyTarget], BeforeValidator(read_json_object)] = Field(
         default_factory=dict,
         description="name to target, as [notify.targets.NAME]; in the environment a JSON object",
+        json_schema_extra=_NAMES,
     )
     urls: Annotated[dict[TargetName, SecretStr], BeforeValidator(read_json_object)] = Field(
         default_factory=dict, description="URLs of webhooks by name of target; in the environment a JSON object"
@@ -90,11 +106,11 @@ class NotifySpec(_Notify):
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 
-    link: Annotated[str, AfterValidator(_check_link)] | None = Field(  # type: ignore[assignment]
+    link: _Link | None = Field(  # type: ignore[assignment]
         default=None,
         description="link of a notification; {run}, {campaign} and {key} are filled in. Default: mailrun.toml's",
     )
-    stalled_after: Annotated[str, AfterValidator(_check_wait)] | None = Field(  # type: ignore[assignment]
+    stalled_after: _Duration | None = Field(  # type: ignore[assignment]
         default=None,
         description="how long the run may send nothing before it counts as stalled. Default: mailrun.toml's",
     )
@@ -102,6 +118,7 @@ class NotifySpec(_Notify):
     targets: dict[TargetName, NotifyTarget] = Field(
         default_factory=dict,
         description="name to target, as [notify.targets.NAME]; it replaces the target of that name in mailrun.toml",
+        json_schema_extra=_NAMES,
     )
 
     @model_validator(mode="after")

@@ -4,12 +4,24 @@ import re
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, SecretStr, Strict, model_validator
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    SecretStr,
+    Strict,
+    WithJsonSchema,
+    model_validator,
+)
 
 Happening = Literal["started", "resumed", "paused", "guard", "finished", "stalled"]
 EVENTS: tuple[Happening, ...] = ("started", "paused", "guard", "finished", "stalled")  # by default
 TargetKind = Literal["slack", "teams", "json", "email", "sns"]
 SECRET_CHARACTERS = 16
+NAME_PATTERN = "^[A-Za-z0-9][A-Za-z0-9_-]{0,31}$"
+_TOPIC_PATTERN = r"^arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?$"
 
 _HOSTS_HERE = ("localhost", "127.0.0.1", "::1")
 _NEEDS = {"email": ("from", "to"), "sns": ("topic",)}
@@ -47,7 +59,7 @@ def check_webhook(url: str, kind: str) -> str:
 
 
 def _check_name(name: str) -> str:
-    if not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}", name):
+    if "\n" in name or not re.search(NAME_PATTERN, name):
         raise TargetError("is not a name for a target", "use 1 to 32 letters, digits, - and _")
     return name
 
@@ -59,7 +71,7 @@ def _check_address(text: str) -> str:
 
 
 def _check_topic(topic: str) -> str:
-    if not re.fullmatch(r"arn:aws[a-z-]*:sns:[a-z0-9-]+:[0-9]{12}:[A-Za-z0-9_-]{1,256}(\.fifo)?", topic):
+    if "\n" in topic or not re.search(_TOPIC_PATTERN, topic):
         raise TargetError("is not the ARN of an SNS topic", "write it as arn:aws:sns:eu-west-1:123456789012:mailrun")
     return topic
 
@@ -72,13 +84,25 @@ TargetName = Annotated[str, AfterValidator(_check_name)]
 _Mailbox = Annotated[str, AfterValidator(_check_address)]
 
 
+def _require(kind: str) -> dict[str, Any]:
+    return {"if": {"properties": {"kind": {"const": kind}}}, "then": {"required": [*_NEEDS[kind]]}}
+
+
 class NotifyTarget(BaseModel):
     """`[notify.targets.NAME]`: one receiver of notifications."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True)
+    model_config = ConfigDict(
+        extra="forbid", frozen=True, json_schema_extra={"allOf": [_require(kind) for kind in _NEEDS]}
+    )
 
     kind: TargetKind = Field(description="slack, teams, json (a signed webhook), email (through SES) or sns")
-    on: Annotated[tuple[Happening, ...], Strict(strict=False), BeforeValidator(_as_list)] = Field(
+    on: Annotated[
+        tuple[Happening, ...],
+        Strict(strict=False),
+        BeforeValidator(
+            _as_list, json_schema_input_type=Happening | Annotated[tuple[Happening, ...], Field(min_length=1)]
+        ),
+    ] = Field(
         default=EVENTS,
         description="events: started, resumed, paused, guard, finished, stalled. Default: all but resumed",
     )
@@ -88,10 +112,15 @@ class NotifyTarget(BaseModel):
     url_file: str = Field(default="", description="file with the URL, relative to the workspace")
     secret_file: str = Field(default="", description="file with the secret that signs json, relative to the workspace")
     sender: _Mailbox | None = Field(default=None, alias="from", description="sender of email: an identity of SES")
-    to: Annotated[tuple[_Mailbox, ...], Strict(strict=False), BeforeValidator(_as_list)] = Field(
-        default=(), max_length=50, description="addresses that receive email"
-    )
-    topic: Annotated[str, AfterValidator(_check_topic)] | None = Field(default=None, description="ARN of the SNS topic")
+    to: Annotated[
+        tuple[_Mailbox, ...],
+        Strict(strict=False),
+        BeforeValidator(_as_list, json_schema_input_type=str | tuple[str, ...]),
+    ] = Field(default=(), max_length=50, description="addresses that receive email")
+    topic: (
+        Annotated[str, AfterValidator(_check_topic), WithJsonSchema({"type": "string", "pattern": _TOPIC_PATTERN})]
+        | None
+    ) = Field(default=None, description="ARN of the SNS topic")
 
     @model_validator(mode="after")
     def _matches_its_kind(self) -> "NotifyTarget":
