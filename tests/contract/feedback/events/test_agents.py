@@ -1,13 +1,13 @@
 """Opens and clicks by people and machines: flags, counts and Parquet say the same, in any order of events."""
 
 import random
-from itertools import permutations
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 from support.feedback import RUN, Desk, make, open_desk, scan_events
+from support.soak import choose
 
 from engine.feedback.events.agents import MACHINES
 from engine.feedback.events.event_files import EVENT_SCHEMA, EVENTS, LATER_COLUMNS, erase_from_events
@@ -47,7 +47,7 @@ def count_stored(desk: Desk) -> tuple[int, ...]:
     return tuple(n for one in sets for n in (one["row"].n_unique(), one.filter(by_people)["row"].n_unique()))
 
 
-@pytest.mark.parametrize("order", list(permutations(range(3))))
+@pytest.mark.parametrize("order", choose((0, 1, 2), (2, 1, 0), (1, 2, 0), (0, 2, 1), (1, 0, 2), (2, 0, 1), short=3))
 def test_counts_are_exact_in_any_order_of_events(tmp_path: Path, order: tuple[int, ...]) -> None:
     """Row 1 is opened by Apple alone, row 2 by Apple and by a person, row 3 by a person through Gmail."""
     batches = [
