@@ -68,7 +68,7 @@ RUN_STARTED = Metric(
     "gauge",
     "Unix time",
     _RUN,
-    "When the newest run handed over its first message.",
+    "When the newest run began to be sent, or to wait for its window.",
 )
 LAST_COMMIT = Metric(
     "mailrun_run_last_commit_timestamp_seconds",

@@ -31,7 +31,7 @@ class CampaignFigures(Struct, frozen=True, kw_only=True):
         leases: `settled`, `open` or `free` -> row groups of the plan.
         workers: number of workers that seem to be alive.
         events: kind of event -> recipients.
-        started_at: when the first message was handed over.
+        started_at: when a launch began to send the run, or to wait for its window.
         last_commit_at: when a worker recorded something last; None before the first record.
         last_wait_at: the last heartbeat of its workers if all of them wait, such as for the window; else None.
         oldest_open_at: the first record of the oldest open lease; None where no lease is open.

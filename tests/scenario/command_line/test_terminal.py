@@ -11,7 +11,7 @@ import termios
 from pathlib import Path
 
 from support.invariants import check_invariants
-from support.world import CAMPAIGN, RUN, World, open_world
+from support.world import CAMPAIGN, RUN, World, finish, open_world
 
 from engine.ledger.journal import Outcome
 
@@ -106,6 +106,23 @@ def test_the_question_shows_how_many_recipients_are_known_to_fail(world: World):
     terminal.type("y\n")
     assert terminal.finish() == 3
     assert check_invariants(world) == {Outcome.SENT: 1, Outcome.FAILED: 1}
+
+
+def test_watched_run_is_drawn_again_in_its_place(world: World):
+    world.write_people(200)
+    world.change_sandbox(max_send_rate=40.0)
+    launch = world.start_launch()
+    world.wait_for_accepted(10, launch)
+    watching = Terminal(world, "status", RUN, "--watch")
+    assert watching.finish() == 0
+    assert finish(launch).code == 0
+    before, *pictures = watching.shown.split("\x1b[H\x1b[J")
+    assert before.strip() == ""
+    assert len(pictures) >= 2
+    assert all(RUN in picture for picture in pictures)
+    assert "of 200 recipients" in pictures[0]
+    assert "finished" in pictures[-1]
+    assert "finished" not in pictures[0]
 
 
 def test_yes_sends_with_a_progress_bar_and_prints_the_accounts(world: World):

@@ -15,6 +15,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from support.world import RUN, World, finish, open_world, wait_until
 
 PROMETHEUS = shutil.which("prometheus")
+PROMTOOL = shutil.which("promtool") or "promtool"  # of the same package
 RULES = Path(__file__).parents[3] / "deploy" / "prometheus" / "rules.yaml"
 pytestmark = pytest.mark.skipif(PROMETHEUS is None, reason="prometheus is missing: apt-get install prometheus")
 
@@ -62,6 +63,13 @@ def open_prometheus(folder: Path, target: int) -> Iterator[str]:
         process.wait(20)
 
 
+def check_metrics(text: bytes) -> None:
+    """Check what a command wrote as `promtool check metrics` does."""
+    checked = subprocess.run([PROMTOOL, "check", "metrics"], input=text, capture_output=True, check=False)
+    assert b"mailrun_build_info" in text or b"mailrun_run_state" in text
+    assert (checked.returncode, checked.stdout + checked.stderr) == (0, b"")
+
+
 def read_files(folder: Path) -> dict[str, float]:
     """Read the files as node_exporter does: each sample once."""
     found: dict[str, float] = {}
@@ -100,7 +108,11 @@ def test_prometheus_reads_a_running_launch_and_its_file_outlives_a_crash(tmp_pat
         (calls,) = ask(url, "mailrun_call_duration_seconds_count").values()
         assert calls > 200  # of both processes
         assert list(ask(url, 'mailrun_run_state{state="sending",sandbox="false"}').values()) == [1.0]
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=5) as answer:
+            check_metrics(answer.read())
         assert finish(process).json["sent"] == 1_200
+        for path in files.glob("*.prom"):
+            check_metrics(path.read_bytes())
         seen = read_files(files)
         last = 'mailrun_campaign_last_success_timestamp_seconds {"campaign": "hello", "sandbox": "false"}'
         done = '{"campaign": "hello", "outcome": "sent", "sandbox": "false"}'

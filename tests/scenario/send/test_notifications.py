@@ -101,6 +101,19 @@ def test_receiver_that_hangs_delays_no_run_and_the_next_command_sends(world: Wor
     assert receiver.count_accepted() == BOTH
 
 
+def test_next_launch_sends_what_an_earlier_one_could_not(world: World, receiver: Receiver):
+    world.write_people(5)
+    world.write("mailrun.toml", receiver.write_settings())
+    receiver.answer = lambda _: 500
+    assert world.launch().code == 0
+    assert receiver.accepted == []
+    receiver.answer = lambda _: 200
+    make_due(world)
+    assert world.run("launch", "hello", "--key", "next", "--json").code == 0
+    told = sorted((notice["run"], notice["event"]) for notice in receiver.accepted)
+    assert told == [(run, event) for run in ("hello/next", RUN) for event in ("finished", "started")]
+
+
 def test_killed_between_answer_and_record_repeats_with_the_same_id(world: World, receiver: Receiver):
     world.write_people(100)
     world.write("mailrun.toml", receiver.write_settings())
