@@ -14,6 +14,7 @@ from sqlalchemy import Connection, insert, or_, select
 from engine.ledger.event_counts import DECIDED
 from engine.ledger.runs import GUARD
 from engine.ledger.schema import decision_table
+from engine.ledger.values.documents import read_document
 
 PAUSE = "pause"
 SES_RATES = "ses_rates"  # in the detail of a decision: those at which the guard paused a run
@@ -46,7 +47,10 @@ def list_decisions(tx: Connection, run: str) -> list[Decision]:
     """Read the decisions about a run, the oldest first."""
     table = decision_table.c
     rows = tx.execute(select(decision_table).where(table.run == run).order_by(table.id))
-    return [Decision(row.run, row.at, row.who, row.what, orjson.loads(row.detail)) for row in rows]
+    return [
+        Decision(row.run, row.at, row.who, row.what, read_document(row.detail, f"a decision about {run}"))
+        for row in rows
+    ]
 
 
 def find_user() -> str:
@@ -78,7 +82,9 @@ def read_acknowledged_rates(tx: Connection, run: str, since: datetime) -> dict[s
         .where(what, or_(table.run == run, table.at >= since))
         .order_by(table.id)
     )
-    return find_acknowledged((of_run, what, orjson.loads(detail)) for of_run, what, detail in rows)
+    return find_acknowledged(
+        (of_run, what, read_document(detail, f"a decision about {of_run}")) for of_run, what, detail in rows
+    )
 
 
 def find_acknowledged(decisions: Iterable[tuple[str | None, str, Mapping[str, Any]]]) -> dict[str, float]:

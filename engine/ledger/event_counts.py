@@ -9,12 +9,12 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-import orjson
 from msgspec import Struct
 from sqlalchemy import ColumnElement, Connection, and_, case, func, or_, select
 
 from engine.ledger.runs import OVER
 from engine.ledger.schema import RunState, decision_table, feedback_domain_table, lease_table, run_table
+from engine.ledger.values.documents import read_document
 
 COUNTED = ("proven", "delivered", "bounced", "soft_bounced", "complained")
 SEEN = "seen"  # in the detail of a decision
@@ -94,7 +94,7 @@ def read_acknowledged(tx: Connection, run: str, since: datetime) -> Acknowledged
     runs: dict[str, dict[str, int]] = defaultdict(dict)
     receivers: dict[str, dict[str, int]] = defaultdict(dict)
     for of_run, detail in tx.execute(mine):
-        seen: dict[str, Any] = orjson.loads(detail).get(SEEN, {})
+        seen: dict[str, Any] = read_document(detail, f"a decision about {of_run}").get(SEEN, {})
         for name, counts in seen.get("runs", {}).items():
             _raise(runs[name], counts)
         for domain, counts in seen.get("receivers", {}).items() if of_run == run else ():

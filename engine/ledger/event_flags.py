@@ -20,6 +20,7 @@ from sqlalchemy import Connection, delete, func, insert, select, update
 from engine.ledger.database import insert_if_absent
 from engine.ledger.schema import feedback_domain_table, feedback_table, soft_bounce_table
 from engine.ledger.suppressed.suppressions import KEYS_AT_ONCE
+from engine.ledger.values.documents import make_damage
 
 
 class Flag(IntFlag):
@@ -136,7 +137,10 @@ def _pack(flags: "array[int]") -> bytes:
 
 
 def _unpack(value: bytes) -> "array[int]":
-    flags = array("H", zlib.decompress(value))
+    try:
+        flags = array("H", zlib.decompress(value))
+    except (zlib.error, ValueError):
+        raise make_damage("what the events of a lease changed") from None
     if sys.byteorder == "big":
         flags.byteswap()
     return flags

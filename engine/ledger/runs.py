@@ -12,6 +12,7 @@ from engine.ledger.database import insert_if_absent
 from engine.ledger.facts import FACT_COLUMNS, RunFacts, from_fact_columns, to_fact_columns
 from engine.ledger.notices.occurrences import NoticeEvent, record_occurrence
 from engine.ledger.schema import RunState, Timestamp, lease_table, run_table, worker_table
+from engine.ledger.values.documents import make_damage, read_document
 
 OVER = (RunState.FINISHED, RunState.CANCELLED)
 GUARD = "guard"  # the guard paused the run, and not a person: workers end instead of waiting
@@ -152,10 +153,25 @@ def list_runs_without_facts(tx: Connection) -> list[Run]:
     return [_to_run(row) for row in tx.execute(missing.order_by(run_table.c.name))]
 
 
+def _read_state(run: str, state: str) -> RunState:
+    try:
+        return RunState(state)
+    except ValueError:
+        raise make_damage(f"the state of {run}") from None
+
+
+def _read_excluded(run: str, text: str) -> dict[str, int]:
+    found = read_document(text, f"the exclusions of {run}")
+    if any(not isinstance(count, int) for count in found.values()):
+        raise make_damage(f"the exclusions of {run}")
+    return found
+
+
 def _to_run(row: Row[tuple[object, ...]]) -> Run:
     columns = row._mapping  # noqa: SLF001 - SQLAlchemy's public name
     values = {name: value for name, value in columns.items() if name not in FACT_COLUMNS}
-    values |= {"state": RunState(columns["state"]), "excluded": orjson.loads(columns["excluded"])}
+    name = str(columns["name"])
+    values |= {"state": _read_state(name, columns["state"]), "excluded": _read_excluded(name, columns["excluded"])}
     return Run(**values, facts=from_fact_columns(columns))
 
 

@@ -28,6 +28,8 @@ from sqlalchemy import (
     false,
 )
 
+from engine.ledger.values.documents import make_damage
+
 
 class RunState(StrEnum):
     """The state of a run."""
@@ -51,7 +53,10 @@ class Timestamp(TypeDecorator[datetime]):
 
     def process_result_value(self, value: str | None, dialect: Dialect) -> datetime | None:  # noqa: ARG002 - SQLAlchemy's signature
         """Read it back, aware."""
-        return None if value is None else datetime.fromisoformat(value)
+        try:
+            return None if value is None else datetime.fromisoformat(value)
+        except ValueError:
+            raise make_damage("a time") from None
 
 
 metadata = MetaData(

@@ -18,8 +18,10 @@ from msgspec import Struct, field
 from sqlalchemy import Connection, delete, select, update
 
 from engine.clock import Clock
+from engine.errors import DataError
 from engine.ledger.database import Ledger, insert_if_absent
 from engine.ledger.schema import RunState, run_table, worker_table
+from engine.ledger.values.documents import read_document
 from engine.ledger.worker_locks import is_process_gone, remove_worker_lock
 
 HEARTBEAT_SECONDS = 1.0
@@ -30,6 +32,8 @@ SILENCE_SECONDS = 15.0
 # By the wall clock, for display only: `status` has not watched the workers.
 ALIVE = timedelta(seconds=SILENCE_SECONDS)
 _LONG_GONE = timedelta(days=1)  # older rows are deleted; a worker that wakes up inserts its row again
+# The figures that every version records.
+_VITALS = frozenset({"rate_limit", "in_flight", "concurrency", "latency_ms", "throttles", "done", "lost", "refused"})
 
 
 class HeartbeatReply(Struct, frozen=True):
@@ -165,10 +169,21 @@ def write_vitals(tx: Connection, *, worker: str, vitals: Mapping[str, Any]) -> N
 
 
 def read_vitals(tx: Connection, run: str, now: datetime) -> list[dict[str, Any]]:
-    """Read the figures that a run's live workers recorded last, for display only."""
+    """Read the figures that a run's live workers recorded last, for display only.
+
+    Those of another version, which lack a figure, and damaged ones are left out.
+    """
     live = list_live_workers(tx, run, now)
     recorded = select(worker_table.c.vitals).where(worker_table.c.id.in_(live), worker_table.c.vitals.is_not(None))
-    return [orjson.loads(vitals) for vitals in tx.execute(recorded.order_by(worker_table.c.id)).scalars()]
+    found = [_read_vitals(vitals) for vitals in tx.execute(recorded.order_by(worker_table.c.id)).scalars()]
+    return [vitals for vitals in found if vitals.keys() >= _VITALS]
+
+
+def _read_vitals(text: str) -> dict[str, Any]:
+    try:
+        return read_document(text, "")
+    except DataError:
+        return {}
 
 
 def unregister_worker(tx: Connection, worker: str) -> None:
@@ -210,7 +225,7 @@ def find_waiting(tx: Connection, live: Mapping[str, Collection[str]]) -> dict[st
     busy = set[str]()
     chosen = select(table.run, table.heartbeat_at, table.vitals)
     for row in tx.execute(chosen.where(table.id.in_([one for ids in live.values() for one in ids]))):
-        if row.vitals is None or orjson.loads(row.vitals).get("waits_for") is None:
+        if row.vitals is None or _read_vitals(row.vitals).get("waits_for") is None:
             busy.add(row.run)
         found[row.run] = max(row.heartbeat_at, found.get(row.run, row.heartbeat_at))
     return {run: at for run, at in found.items() if run not in busy}

@@ -16,6 +16,7 @@ from engine.ledger import facts, runs
 from engine.ledger.database import Ledger
 from engine.ledger.facts import RunFacts
 from engine.ledger.runs import Run
+from engine.ledger.values.documents import make_damage
 from engine.logs import get_logger
 from engine.progress import step
 from engine.run.manifest import FILE, Manifest
@@ -91,12 +92,18 @@ def read_facts(run: Run, store: Store) -> RunFacts:
 
 def read_guard_spec(facts: RunFacts) -> GuardSpec:
     """Read `[guard]` from the facts of a run."""
-    return GuardSpec.model_validate_json(facts.guard)
+    try:
+        return GuardSpec.model_validate_json(facts.guard)
+    except ValueError:
+        raise make_damage(f"[guard] of a run of {facts.topic}") from None
 
 
 def read_canary_spec(facts: RunFacts) -> CanarySpec | None:
     """Read `[canary]` from the facts of a run; None where it has none."""
-    return None if facts.canary is None else CanarySpec.model_validate_json(facts.canary)
+    try:
+        return None if facts.canary is None else CanarySpec.model_validate_json(facts.canary)
+    except ValueError:
+        raise make_damage(f"[canary] of a run of {facts.topic}") from None
 
 
 def complete_facts(ledger: Ledger, store: Store) -> None:

@@ -2,12 +2,16 @@
 
 from datetime import datetime
 
-import orjson
 from msgspec import Struct
 from sqlalchemy import Connection, select
 
 from engine.ledger.notices.occurrences import NoticeEvent
 from engine.ledger.schema import notification_table
+from engine.ledger.values.documents import read_document
+
+_KNOWN = frozenset(map(str, NoticeEvent))
+
+_KNOWN = frozenset(map(str, NoticeEvent))
 
 
 class StateChange(Struct, frozen=True):
@@ -23,4 +27,9 @@ def list_state_changes(tx: Connection, run: str) -> list[StateChange]:
     table = notification_table.c
     mine = select(table.created_at, table.event, table.notice).where(table.run == run, table.target == "")
     found = tx.execute(mine.order_by(table.created_at, table.occurrence))
-    return [StateChange(at, NoticeEvent(event), orjson.loads(notice).get("reason", "")) for at, event, notice in found]
+    what = f"a change of the state of {run}"
+    return [
+        StateChange(at, NoticeEvent(event), str(read_document(notice, what).get("reason", "")))
+        for at, event, notice in found
+        if event in _KNOWN  # a later version may record more
+    ]

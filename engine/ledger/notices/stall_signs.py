@@ -4,13 +4,13 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-import orjson
 from msgspec import Struct
 from sqlalchemy import Connection, func, select
 
 from engine.ledger.database import read_clock
 from engine.ledger.notices.occurrences import NoticeEvent
 from engine.ledger.schema import RunState, journal_table, lease_table, notification_table, run_table, worker_table
+from engine.ledger.values.documents import read_document
 from engine.ledger.workers import list_all_live_workers
 
 
@@ -62,6 +62,6 @@ def _read(tx: Connection, run: str, now: datetime, live: set[str]) -> StallSigns
         progress_at=max(found, default=None),
         seen_at=tx.execute(seen).scalar_one(),
         live=len(live),
-        vitals=[orjson.loads(one) for one in tx.execute(vitals).scalars()],
+        vitals=[read_document(one, f"what a worker of {run} recorded") for one in tx.execute(vitals).scalars()],
         reported_at=tx.execute(reported).scalar_one(),
     )

@@ -1,11 +1,11 @@
 """What the canary and the guard of a run decided, and why, from the decisions in the ledger."""
 
-import json
 from collections.abc import Sequence
 
 from engine.ledger.decisions import Decision
 from engine.ledger.runs import Run
 from engine.ledger.schema import RunState
+from engine.ledger.values.documents import read_document
 from engine.masking import mask_text
 from engine.quantities import format_count
 from engine.report.figures.document import Moment
@@ -47,7 +47,7 @@ def list_guard_sentences(moments: Sequence[Moment]) -> list[str]:
 def _read_size(run: Run) -> int | None:
     if run.facts is None or run.facts.canary is None:
         return None
-    size = json.loads(run.facts.canary).get("recipients")
+    size = read_document(run.facts.canary, f"[canary] of {run.name}").get("recipients")
     return size if isinstance(size, int) else None
 
 

@@ -1,0 +1,1 @@
+"""How values of the ledger are read."""
