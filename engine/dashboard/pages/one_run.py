@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from itertools import zip_longest
 from typing import Any
 
 from msgspec import Struct
@@ -23,6 +24,8 @@ from engine.workspace import Workspace
 
 _MOST_DECISIONS = 20
 _MOST_STEPS = 300
+_GAP_SECONDS = 0.001  # from the end of a step to where its line breaks
+_SHORTEST_PAUSE_SECONDS = 5.0  # that the charts of the time line show as a gap
 LIVE_SERIES: Sequence[Mapping[str, Any]] = (
     {"key": "rate", "label": "Recipients a second", "tone": "fill", "filled": True},
     {"key": "limit", "label": "Limit", "tone": "mute", "dashed": True},
@@ -122,18 +125,25 @@ def choose_charts(steps: Sequence[PaceStep]) -> list[tuple[str, Sequence[Mapping
     return [*charts, ("Throttle replies", THROTTLE_SERIES)] if any(step.throttled for step in steps) else charts
 
 
-def make_points(steps: Sequence[PaceStep]) -> list[dict[str, float]]:
-    """Make the points of the time line's charts: one where each step begins, and one where the last one ends."""
-    points = [
-        {
-            "at": step.begins_at.timestamp(),
-            "rate": round(step.handed_over / step.seconds, 2),
-            "limit": round(step.rate_limit, 2),
-            "throttled": round(step.throttled, 1),
-            "latency": round(step.latency_ms, 1),
-            "calls": round(step.in_flight, 1),
-        }
-        for step in steps
-    ]
-    ends_at = [{**points[-1], "at": points[-1]["at"] + steps[-1].seconds}] if points else []
-    return points + ends_at
+def make_points(steps: Sequence[PaceStep]) -> list[dict[str, float | None]]:
+    """Make the points of the time line's charts: where a step begins, and where one ends before a pause or the end."""
+    points: list[dict[str, float | None]] = []
+    for step, following in zip_longest(steps, steps[1:]):
+        values = _measure(step)
+        begins_at = step.begins_at.timestamp()
+        ends_at = begins_at + step.seconds
+        points.append({"at": begins_at, **values})
+        if following is None or following.begins_at.timestamp() > ends_at + _SHORTEST_PAUSE_SECONDS:
+            points.append({"at": ends_at, **values})
+            points.append({"at": ends_at + _GAP_SECONDS, **dict.fromkeys(values)})
+    return points[:-1]  # without the gap after the last step
+
+
+def _measure(step: PaceStep) -> dict[str, float]:
+    return {
+        "rate": round(step.handed_over / step.seconds, 2),
+        "limit": round(step.rate_limit, 2),
+        "throttled": round(step.throttled, 1),
+        "latency": round(step.latency_ms, 1),
+        "calls": round(step.in_flight, 1),
+    }

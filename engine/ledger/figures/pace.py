@@ -18,6 +18,7 @@ from engine.ledger.schema import pace_sample_table
 STEP_SECONDS = 60.0  # the shortest period of a sample
 SAMPLES_EACH = 400  # of one length; then they are twice as long
 SHORTEST_SECONDS = 0.001  # that a period is divided for: times have microseconds
+SHORTEST_STEP_SECONDS = 1.0  # the rate of a shorter one says nothing
 MOST_SAMPLES = 6_000  # of a run: nothing is added after that
 
 
@@ -49,8 +50,8 @@ class PaceStep(Struct, frozen=True, kw_only=True):
     """What all workers of a run did in one step of its time line.
 
     Attributes:
-        begins_at: when it begins; steps are aligned to their length, and the first one begins with the first sample.
-        seconds: its length; the last one ends with the last sample.
+        begins_at: when its first sample begins; a sample that lies in several steps is cut at whole minutes or more.
+        seconds: from there to the end of its last sample; at least a second.
         handed_over: recipients; a sample that lies in several steps is divided among them by time.
         throttled: throttle replies, as handed_over.
         rate_limit: recipients a second that the workers might send together.
@@ -113,7 +114,7 @@ def add_up(samples: Sequence[PaceSample], *, most: int) -> list[PaceStep]:
     """Add up the samples of all workers by steps of a minute, or longer ones where there would be more than `most`."""
     if not samples:
         return []
-    begin = math.floor(min(sample.at.timestamp() - sample.seconds for sample in samples) * 1000) / 1000
+    begin = min(sample.at.timestamp() - sample.seconds for sample in samples)
     seconds, end = STEP_SECONDS, max(sample.at.timestamp() for sample in samples)
     while math.ceil(end / seconds) - math.floor(begin / seconds) > most and seconds < end - begin:
         seconds *= 2
@@ -121,7 +122,15 @@ def add_up(samples: Sequence[PaceSample], *, most: int) -> list[PaceStep]:
     for sample in samples:
         for step, share in _divide(sample, seconds):
             parts[step].append((sample, share))
-    return [_combine(max(step * seconds, begin), min((step + 1) * seconds, end), parts[step]) for step in sorted(parts)]
+    return [_combine(*_measure(step * seconds, seconds, parts[step]), parts[step]) for step in sorted(parts)]
+
+
+def _measure(begin: float, seconds: float, parts: Sequence[tuple[PaceSample, float]]) -> tuple[float, float]:
+    """Return the time of a step in which there were samples, from the first to the last: begin and end."""
+    first = min(sample.at.timestamp() - sample.seconds for sample, _ in parts)
+    last = max(sample.at.timestamp() for sample, _ in parts)
+    at = min(max(begin, first), begin + seconds - SHORTEST_STEP_SECONDS)
+    return at, max(min(begin + seconds, last), at + SHORTEST_STEP_SECONDS)
 
 
 def _divide(sample: PaceSample, seconds: float) -> list[tuple[int, float]]:
@@ -150,7 +159,7 @@ def _combine(begin: float, end: float, parts: Sequence[tuple[PaceSample, float]]
     timed = [(sample.latency_ms, share * sample.handed_over if sent else 1.0) for sample, share in parts]
     return PaceStep(
         begins_at=datetime.fromtimestamp(begin, UTC),
-        seconds=max(end - begin, SHORTEST_SECONDS),
+        seconds=end - begin,
         handed_over=sent,
         throttled=sum(share * sample.throttled for sample, share in parts),
         rate_limit=sum(limits[worker] / weights[worker] for worker in weights),

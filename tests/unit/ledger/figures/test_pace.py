@@ -37,6 +37,17 @@ def test_steps_begin_and_end_with_the_samples():
     assert first.handed_over / first.seconds == pytest.approx(second.handed_over / second.seconds)
 
 
+def test_pause_lowers_no_rate():
+    """A run that pauses for ten minutes sends at its full rate before and after."""
+    samples = [
+        make_sample(at=15.0, seconds=15.0, handed_over=150),
+        make_sample(at=640.0, seconds=20.0, handed_over=200),
+    ]
+    before, after = add_up(samples, most=99)
+    assert (before.handed_over / before.seconds, after.handed_over / after.seconds) == pytest.approx((10.0, 10.0))
+    assert after.begins_at - START == timedelta(seconds=620)
+
+
 def test_step_without_samples_is_missing():
     begins = [step.begins_at - START for step in add_up([make_sample(at=60), make_sample(at=600)], most=99)]
     assert begins == [timedelta(0), timedelta(seconds=540)]
