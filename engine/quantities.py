@@ -26,3 +26,22 @@ def format_number(number: float) -> str:
     if abs(number) >= 1:
         return f"{number:.1f}".removesuffix(".0")
     return f"{number:.6f}".rstrip("0").rstrip(".")
+
+
+def format_share(part: float, whole: float) -> str:
+    """Format a part of a whole as percentage, so that what is not nothing never reads as nothing, nor as all.
+
+    >>> [format_share(part, 100_000) for part in (0, 1, 120, 4200, 50_000, 99_999, 100_000)]
+    ['0%', '<0.01%', '0.12%', '4.2%', '50%', '>99.9%', '100%']
+    >>> format_share(0, 0)
+    'n/a'
+    """
+    if not whole:
+        return "n/a"
+    percentage = 100 * part / whole
+    if 0 < percentage < 0.01:
+        return "<0.01%"
+    if 99.9 < percentage < 100:
+        return ">99.9%"
+    digits = f"{percentage:.2f}" if percentage < 1 else f"{percentage:.1f}"
+    return f"{digits.rstrip('0').rstrip('.')}%"

@@ -8,6 +8,8 @@ from urllib.parse import urlsplit
 
 from jinja2 import Environment, FileSystemLoader, StrictUndefined
 
+from engine.quantities import format_share
+
 _PAGES = Path(__file__).parent / "pages"
 
 
@@ -60,25 +62,6 @@ def format_figure(number: float) -> str:
     ('1,234,567', '13.9', '14')
     """
     return f"{number:,}" if isinstance(number, int) else f"{number:,.1f}".removesuffix(".0")
-
-
-def format_share(part: float, whole: float) -> str:
-    """Format a part of a whole as percentage, so that what is not nothing never reads as nothing, nor as all.
-
-    >>> [format_share(part, 100_000) for part in (0, 1, 120, 4200, 50_000, 99_999, 100_000)]
-    ['0%', '<0.01%', '0.12%', '4.2%', '50%', '>99.9%', '100%']
-    >>> format_share(0, 0)
-    'n/a'
-    """
-    if not whole:
-        return "n/a"
-    percentage = 100 * part / whole
-    if 0 < percentage < 0.01:
-        return "<0.01%"
-    if 99.9 < percentage < 100:
-        return ">99.9%"
-    digits = f"{percentage:.2f}" if percentage < 1 else f"{percentage:.1f}"
-    return f"{digits.rstrip('0').rstrip('.')}%"
 
 
 def compute_percentage(part: float, whole: float) -> str:
@@ -135,13 +118,13 @@ def spell_out(name: str) -> str:
 
 
 def is_web_address(url: str) -> bool:
-    """Return True if a browser may be offered to open this link: http or https, with a host.
+    """Return True if a browser may be offered to open this link: http or https, with a host, and nothing to fill in.
 
-    >>> [is_web_address(url) for url in ("https://acme.example/x", "javascript:alert(1)", "{{ link }}", "http://[")]
+    >>> [is_web_address(url) for url in ("https://a.example/x", "javascript:1", "https://a.example/{{ x }}", "http://[")]
     [True, False, False, False]
     """
     try:
         parts = urlsplit(url)
     except ValueError:
         return False
-    return parts.scheme in ("http", "https") and bool(parts.netloc)
+    return parts.scheme in ("http", "https") and bool(parts.netloc) and "{" not in url

@@ -12,7 +12,8 @@ from engine.report.figures.document import Figures, TimeLine, Unsubscribes
 from engine.report.page_environment import hash_source, make_page_environment, read_page_style
 from engine.report.run_report.answer import has_events, make_answer
 from engine.report.run_report.flow import WIDTH, draw_flow, list_stages
-from engine.report.run_report.rates import KINDS, compare_runs
+from engine.report.run_report.outliers import find_outliers
+from engine.report.run_report.rates import KINDS, MINUS, compare_runs, is_young
 
 _PAGES = Path(__file__).parent / "pages"
 _VENDOR = Path(__file__).parents[1] / "pages" / "vendor"
@@ -68,6 +69,11 @@ def render_report(figures: Figures) -> str:
         has_events=has_events(figures),
         ways=_list_ways(figures.unsubscribes),
         compared=compare_runs(figures),
+        is_young=is_young(figures),
+        minus=MINUS,
+        outliers={table.by: find_outliers(table) for table in figures.tables},
+        has_positions=any(link.position is not None for link in figures.links),
+        has_losses=any(figures.time_line.failed) or any(figures.time_line.throttled),
         rate_columns=[f"#{kind.name}" for kind in KINDS],
     )
 

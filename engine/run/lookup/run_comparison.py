@@ -10,6 +10,7 @@ from typing import Literal
 
 from msgspec import Struct
 
+from engine.binomial import find_chance
 from engine.ledger import event_counts
 from engine.ledger.runs import OVER
 from engine.ledger.schema import RunState
@@ -18,7 +19,6 @@ from engine.report.figures.document import Figures, TimeLine
 from engine.report.figures.earlier_runs import to_counts
 from engine.report.figures.figures_file import read_figures
 from engine.report.run_accounts import require_accounts
-from engine.run.guard.binomial import find_tail
 from engine.workspace import Workspace
 
 LEAST, MOST = 2, 5
@@ -113,12 +113,12 @@ RATES = (
     RateKindCompared("Excluded", "excluded", "rows_read", "less"),
     RateKindCompared("Sent", "sent", "accepted", "more"),
     RateKindCompared("Delivered", "delivered", "sent", "more"),
-    RateKindCompared("Bounced permanently", "bounced", "sent", "less"),
-    RateKindCompared("Bounced after retries", "soft_bounced", "sent", "less"),
-    RateKindCompared("Marked as spam", "complained", "delivered", "less"),
+    RateKindCompared("Bounced", "bounced", "sent", "less"),
+    RateKindCompared("Soft-bounced", "soft_bounced", "sent", "less"),
+    RateKindCompared("Complained", "complained", "delivered", "less"),
     RateKindCompared("Unsubscribed", "unsubscribed", "delivered", "less"),
-    RateKindCompared("Opened", "opened", "delivered", ""),
-    RateKindCompared("Clicked", "clicked", "delivered", "more"),
+    RateKindCompared("Opened by people", "opened_by_people", "delivered", "more"),
+    RateKindCompared("Clicked by people", "clicked_by_people", "delivered", "more"),
 )
 
 
@@ -182,14 +182,12 @@ def list_receivers(runs: Sequence[RunBesideOthers]) -> list[str]:
 def find_differences(runs: Sequence[RunBesideOthers]) -> list[Difference]:
     """Find the rates that differ from the first run's by more than chance.
 
-    Each pair of rates is compared by the exact conditional test of two Poisson rates (Przyborowski and Wilenski, 1940):
-    of all cases of both runs, how likely is it that so many, or so few, fall into one of them? For common events the
-    test is too careful, never too bold. As many rates are compared, each must be so much clearer (Bonferroni).
+    As many rates are compared, each must be so much clearer (Bonferroni).
     """
     base, found = runs[0], []
     alpha = (1.0 - CONFIDENCE) / max(1, len(RATES) * (len(runs) - 1))
     for kind, run, first, second in _list_pairs(base, runs[1:]):
-        p = find_probability(first, second)
+        p = find_chance((first.part, first.whole), (second.part, second.whole))
         if p < alpha and first.share is not None and second.share is not None:
             is_more = second.share > first.share
             found.append(Difference(kind, run.run, base.run, second, first, is_more))
@@ -205,23 +203,6 @@ def _list_pairs(
             second = find_rate(run, kind)
             if first.whole and second.whole:
                 yield kind, run, first, second
-
-
-def find_probability(first: RateOfRun, second: RateOfRun) -> float:
-    """Return how likely rates differ at least so much by chance, two-sided.
-
-    Of a rate above one half, what is missing is compared: that is rarer, and the test is then more exact.
-    """
-    if first.part + second.part > (first.whole + second.whole) / 2:
-        first, second = _turn(first), _turn(second)
-    total, share = first.part + second.part, second.whole / (first.whole + second.whole)
-    more = find_tail(second.part, total, share)
-    fewer = find_tail(first.part, total, 1.0 - share)
-    return min(1.0, 2 * min(more, fewer))
-
-
-def _turn(rate: RateOfRun) -> RateOfRun:
-    return RateOfRun(rate.whole - rate.part, rate.whole)
 
 
 def draw_progress(run: RunBesideOthers) -> list[tuple[float, float]]:

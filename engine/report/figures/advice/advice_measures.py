@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable
 from typing import Literal
 
-from engine.quantities import format_count
+from engine.quantities import format_count, format_share
 from engine.report.figures.document import Diagnosis, Figures
 
 Level = Literal["act", "improve"]
@@ -46,6 +46,6 @@ def write_rate(cases: int, total: int, words: str) -> str:
     """Write cases and their rate.
 
     >>> write_rate(5, 100, "bounced")
-    '5 of 100 recipients bounced (5.00%).'
+    '5 of 100 recipients bounced (5%).'
     """
-    return f"{cases:,} of {format_count(total, 'recipient')} {words} ({cases / total:.2%})."
+    return f"{cases:,} of {format_count(total, 'recipient')} {words} ({format_share(cases, total)})."

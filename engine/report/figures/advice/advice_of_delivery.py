@@ -2,8 +2,9 @@
 
 from datetime import timedelta
 
+from engine.binomial import is_above
 from engine.ledger.schema import RunState
-from engine.quantities import format_count
+from engine.quantities import format_count, format_share
 from engine.report.figures.advice.advice_measures import (
     count_delivered,
     count_event,
@@ -17,9 +18,11 @@ from engine.report.figures.document import BreakdownRow, Diagnosis, Figures
 
 # SES reviews an account at 5 % bounces, and may pause it at 10 % (AWS, "Amazon SES sending review process FAQs").
 BOUNCES_PAUSE, BOUNCES_REVIEW, BOUNCES_NOTICEABLE = 0.10, 0.05, 0.02
-# Gmail and Yahoo ask senders to stay below 0.1 %, and block from 0.3 % on (their sender guidelines).
+# SES reviews an account at 0.1 % complaints (same source). Gmail and Yahoo ask senders to stay below 0.1 %, and never
+# to reach 0.3 % (their sender guidelines).
 COMPLAINTS_MANY, COMPLAINTS_SOME = 0.003, 0.001
 FEWEST_COMPLAINTS = 2
+SURE = 0.95  # that the rate of complaints is not 0.1 % or less, which a few complaints do not show
 SPAM, UNKNOWN_USERS, FULL = 0.005, 0.01, 0.005  # of what was sent
 UNSUBSCRIBED, DELAYED, DMARC_FAILED = 0.005, 0.10, 0.01
 MACHINES = 0.5  # of the recipients whose message was opened
@@ -69,17 +72,33 @@ def _judge_bounces(figures: Figures, limit: float, next_limit: float | None) -> 
 
 def is_complained_of_much(figures: Figures) -> str | None:
     """A complaint rate at which receivers block."""
+    return _judge_complaints(figures, COMPLAINTS_MANY, None)
+
+
+def is_complained_of(figures: Figures) -> str | None:
+    """A complaint rate at which SES reviews an account, and above what receivers ask for."""
+    return _judge_complaints(figures, COMPLAINTS_SOME, COMPLAINTS_MANY)
+
+
+def _judge_complaints(figures: Figures, limit: float, next_limit: float | None) -> str | None:
     complained, delivered = count_event(figures, "complained"), count_delivered(figures)
-    if not is_rate(complained, delivered, COMPLAINTS_MANY, FEWEST_COMPLAINTS):
+    if not is_rate(complained, delivered, limit, FEWEST_COMPLAINTS) or not _is_sure(complained, delivered):
+        return None
+    if next_limit is not None and is_rate(complained, delivered, next_limit):
         return None
     return write_rate(complained, delivered, "complained")
 
 
-def is_complained_of(figures: Figures) -> str | None:
-    """A complaint rate that receivers ask senders to stay below."""
+def _is_sure(complained: int, delivered: int) -> bool:
+    return is_above(min(complained, delivered), delivered, limit=COMPLAINTS_SOME, confidence=SURE)
+
+
+def is_maybe_complained_of(figures: Figures) -> str | None:
+    """A complaint rate above what receivers ask for, of so few complaints that it may be chance."""
     complained, delivered = count_event(figures, "complained"), count_delivered(figures)
-    is_above = is_rate(complained, delivered, COMPLAINTS_SOME, FEWEST_COMPLAINTS)
-    return write_rate(complained, delivered, "complained") if is_above and not is_complained_of_much(figures) else None
+    if not is_rate(complained, delivered, COMPLAINTS_SOME, FEWEST_COMPLAINTS) or _is_sure(complained, delivered):
+        return None
+    return write_rate(complained, delivered, "complained") + " So few may be chance: compare the next runs."
 
 
 def is_unauthenticated(figures: Figures) -> str | None:
@@ -171,7 +190,8 @@ def has_a_bad_receiver(figures: Figures) -> str | None:
         if row.value and others is not None and rate >= RECEIVER_RATE and rate >= RECEIVER_TIMES * others:
             return (
                 f"{_count_bad(row):,} of {format_count(row.sent, 'message')} to {row.value} bounced"
-                f" ({100 * rate:.2f}%); of all others, {100 * others:.2f}%."
+                f" ({format_share(_count_bad(row), row.sent)}); of all others,"
+                f" {format_share(bad - _count_bad(row), sent - row.sent)}."
             )
     return None
 

@@ -2,7 +2,7 @@
 
 from engine.ledger.runs import GUARD
 from engine.ledger.schema import RunState
-from engine.quantities import format_count
+from engine.quantities import format_count, format_share
 from engine.report.figures.advice.advice_measures import count_sent, is_rate, write_rate
 from engine.report.figures.document import Figures
 
@@ -124,4 +124,4 @@ def _is_part(rows: int, figures: Figures) -> bool:
 
 def _write_rows(rows: int, figures: Figures, words: str) -> str:
     read = figures.accounts["rows_read"]
-    return f"{rows:,} of {format_count(read, 'row')} {words} ({100 * rows / read:.2f}%)."
+    return f"{rows:,} of {format_count(read, 'row')} {words} ({format_share(rows, read)})."

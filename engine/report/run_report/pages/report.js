@@ -44,8 +44,8 @@
     ctx.textAlign = "center";
     let free = -Infinity;
     data.moments.forEach((moment, index) => {
-      const x = chart.valToPos(moment, "x", true);
-      if (x < bbox.left - 1 || x > bbox.left + bbox.width + 1) return;
+      // What happened before the first step, or after the last one, stands at the edge.
+      const x = Math.min(bbox.left + bbox.width, Math.max(bbox.left, chart.valToPos(moment, "x", true)));
       ctx.beginPath();
       ctx.moveTo(x, bbox.top);
       ctx.lineTo(x, bbox.top + bbox.height);
@@ -109,7 +109,8 @@
       sentLine,
     );
     const bars = uPlot.paths.bars({ align: 1, size: [0.9, 24] });
-    const lost = new uPlot(
+    const lostLine = document.getElementById("lost-line");
+    const lost = lostLine.hidden ? null : new uPlot(
       {
         ...base(130, [drawMoments]),
         scales: { y: { range: fromZero } },
@@ -121,9 +122,9 @@
         ],
       },
       [times, closed(data.throttled.map(seen), null), closed(data.failed.map(seen), null)],
-      document.getElementById("lost-line"),
+      lostLine,
     );
-    charts = [sent, lost];
+    charts = lost ? [sent, lost] : [sent];
     tell(null);
   }
 

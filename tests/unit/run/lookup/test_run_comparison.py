@@ -7,14 +7,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from engine.binomial import find_chance
 from engine.report.figures.document import TimeLine
 from engine.run.lookup.run_comparison import (
     RATES,
-    RateOfRun,
     RunBesideOthers,
     draw_progress,
     find_differences,
-    find_probability,
     find_rate,
     list_receivers,
 )
@@ -36,31 +35,32 @@ def make_run(
 def test_clear_difference_is_found_with_its_direction() -> None:
     runs = [make_run(bounced=50), make_run("news/2", bounced=400), make_run("news/3", bounced=52)]
     (found,) = find_differences(runs)
-    assert (found.run, found.base, found.kind.name) == ("news/2", "news/1", "Bounced permanently")
+    assert (found.run, found.base, found.kind.name) == ("news/2", "news/1", "Bounced")
     assert (found.is_more, found.is_better) == (True, False)
 
 
-def test_opens_differ_without_being_better_or_worse() -> None:
-    (found,) = find_differences([make_run(opened=2000), make_run("news/2", opened=4000)])
-    assert found.is_better is None
+def test_opens_and_clicks_by_machines_are_no_difference() -> None:
+    assert find_differences([make_run(opened=2000, clicked=100), make_run("news/2", opened=4000, clicked=900)]) == []
+    (found,) = find_differences([make_run(opened_by_people=2000), make_run("news/2", opened_by_people=4000)])
+    assert (found.kind.name, found.is_better) == ("Opened by people", True)
 
 
 @given(st.integers(0, 200), st.integers(1, 10_000), st.integers(1, 10_000))
 def test_equal_rates_never_differ(per_mille: int, first: int, second: int) -> None:
-    rates = [RateOfRun(whole * per_mille // 1000, whole) for whole in (first, second)]
-    assert find_probability(*rates) > 0.01 or abs(rates[0].part / first - rates[1].part / second) > 0.001
+    cases, others = (whole * per_mille // 1000 for whole in (first, second))
+    assert find_chance((cases, first), (others, second)) > 0.01 or abs(cases / first - others / second) > 0.001
 
 
 @given(st.integers(0, 12), st.integers(12, 40), st.integers(0, 12), st.integers(12, 40))
 def test_probability_is_that_of_the_conditional_test(x: int, n: int, y: int, m: int) -> None:
-    first, second = RateOfRun(x, n), RateOfRun(y, m)
-    found = find_probability(first, second)
+    first, second = (x, n), (y, m)
+    found = find_chance(first, second)
     if x + y > (n + m) / 2:
         x, y = n - x, m - y
     total, share = x + y, m / (n + m)
     terms = [comb(total, k) * share**k * (1 - share) ** (total - k) for k in range(total + 1)]
     assert found == pytest.approx(min(1.0, 2 * min(sum(terms[y:]), sum(terms[: y + 1]))), abs=1e-9)
-    assert find_probability(second, first) == pytest.approx(found, abs=1e-9)
+    assert find_chance(second, first) == pytest.approx(found, abs=1e-9)
 
 
 def test_rate_of_nothing_is_not_compared() -> None:

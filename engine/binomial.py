@@ -1,4 +1,4 @@
-"""One-sided exact binomial bounds of a rate (Clopper and Pearson, 1934).
+"""Exact binomial statistics: one-sided bounds of a rate (Clopper and Pearson, 1934), and the difference of two rates.
 
 A guard decides on a handful of events at rates of a thousandth. At such rates, the normal approximation of Wilson's
 interval is not conservative; the exact bound is: if it is above a limit, such a count has a probability of at most
@@ -71,3 +71,25 @@ def is_above(bad: int, judged: int, *, limit: float, confidence: float) -> bool:
     if bad <= judged * limit:
         return False
     return find_tail(bad, judged, limit) < 1.0 - confidence
+
+
+def find_chance(first: tuple[int, int], second: tuple[int, int]) -> float:
+    """Return how likely two rates differ at least so much by chance, two-sided.
+
+    The exact conditional test of two Poisson rates (Przyborowski and Wilenski, 1940): of all cases of both, how likely
+    is it that so many, or so few, fall into one of them? For common cases the test is too careful, never too bold; of
+    a rate above one half, what is missing is compared, which is rarer.
+
+    Args:
+        first: cases and the whole that they are of, which is above 0.
+        second: the same, of the other rate.
+
+    >>> round(find_chance((3, 1000), (0, 1000)), 2), find_chance((5, 100), (5, 100))
+    (0.25, 1.0)
+    """
+    (cases, whole), (other_cases, other_whole) = first, second
+    if cases + other_cases > (whole + other_whole) / 2:
+        cases, other_cases = max(0, whole - cases), max(0, other_whole - other_cases)
+    total, share = cases + other_cases, other_whole / (whole + other_whole)
+    more, fewer = find_tail(other_cases, total, share), find_tail(cases, total, 1.0 - share)
+    return min(1.0, 2 * min(more, fewer))
