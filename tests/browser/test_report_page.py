@@ -126,6 +126,14 @@ def test_chart_follows_the_width_of_the_window(whole: Watched):
         expect(whole.page.locator("#sent-line .u-wrap")).to_have_css("width", drawn)
 
 
+def test_no_table_is_cut_at_widths_between_phone_and_desktop(whole: Watched):
+    cut = """[...document.querySelectorAll('.card')].filter((card) => card.scrollWidth > card.clientWidth + 1)
+             .map((card) => card.innerText.slice(0, 40))"""
+    for width in (768, 1000, 1100):
+        whole.page.set_viewport_size({"width": width, "height": 800})
+        assert whole.page.evaluate(cut) == [], width
+
+
 def test_sections_are_reached_by_keyboard(whole: Watched):
     page = whole.page
     page.set_viewport_size({"width": 1366, "height": 900})

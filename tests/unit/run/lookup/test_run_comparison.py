@@ -39,7 +39,7 @@ def test_clear_difference_is_found_with_its_direction() -> None:
     assert (found.is_more, found.is_better) == (True, False)
 
 
-def test_opens_and_clicks_by_machines_are_no_difference() -> None:
+def test_opens_and_clicks_by_machines_are_not_compared() -> None:
     assert find_differences([make_run(opened=2000, clicked=100), make_run("news/2", opened=4000, clicked=900)]) == []
     (found,) = find_differences([make_run(opened_by_people=2000), make_run("news/2", opened_by_people=4000)])
     assert (found.kind.name, found.is_better) == ("Opened by people", True)
