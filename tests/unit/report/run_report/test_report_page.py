@@ -3,6 +3,7 @@
 import json
 import re
 from base64 import b64encode
+from datetime import timedelta
 from hashlib import sha256
 from html.parser import HTMLParser
 from itertools import pairwise
@@ -10,7 +11,7 @@ from typing import Any
 
 import msgspec
 import pytest
-from support.report_figures import make_bare_figures, make_figures
+from support.report_figures import START, make_bare_figures, make_figures
 
 from engine.report.figures.document import Advice, Breakdown, BreakdownRow, Cause, Diagnosis, Figures, Link, Opens
 from engine.report.run_report.report_page import list_steps, render_report
@@ -223,3 +224,36 @@ def test_page_of_figures_read_from_the_store_is_the_same():
     figures = make_figures()
     again = msgspec.json.decode(msgspec.json.encode(figures), type=Figures)
     assert render_report(again) == render_report(figures)
+
+
+def test_a_receiver_that_bounces_far_more_is_marked_in_words():
+    rows = (
+        BreakdownRow("a.example", 5000, 5000, {"bounced": 10}),
+        BreakdownRow("b.example", 164, 164, {"bounced": 35}),
+    )
+    text = read(make_figures(tables=(Breakdown("receiver", rows),))).text
+    assert "35 21.3% far worse" in text
+    assert text.count("far worse") == 1
+    assert "far worse" not in read(make_figures(tables=(Breakdown("receiver", rows[:1]),))).text
+
+
+def test_positions_of_links_are_a_column_only_where_they_are_known():
+    known, unknown = Link(1, "https://acme.example/", 5, 5, 0), Link(None, "https://acme.example/", 5, 5, 0)
+    assert "Position Link" in read(make_figures(links=(known, unknown))).text
+    text = read(make_figures(links=(unknown,))).text
+    assert "Position Link" not in text
+    assert "[delivery] configuration_set" in text
+
+
+def test_link_that_a_template_has_to_fill_in_cannot_be_opened():
+    page = read(make_figures(links=(Link(1, "https://acme.example/u/{{ token }}", 5, 5, 0),)))
+    assert all("token" not in (attributes.get("href") or "") for _, attributes in page.elements)
+    assert "https://acme.example/u/{{ token }}" in page.text
+
+
+def test_time_of_counting_is_in_the_answer_and_says_whether_events_still_arrive():
+    young, old = timedelta(hours=1), timedelta(days=4)
+    for after, is_young in ((young, True), (old, False)):
+        text = read(make_figures(finished_at=START, made_at=START + after, is_sandbox=False)).text
+        assert f"Counted {START + after:%Y-%m-%d %H:%M:%S} UTC" in text
+        assert ("events still arrive" in text) is is_young
