@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from engine.binomial import find_chance
+from engine.report.binomial import find_chance
 from engine.report.figures.document import Breakdown, BreakdownRow
 
 KINDS = ("bounced", "complained")

@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from msgspec import Struct
 
-from engine.binomial import find_chance
 from engine.quantities import format_share
+from engine.report.binomial import find_chance
 from engine.report.figures.document import Figures
 
 CHANCE = 0.01  # that any difference of the table is called better or worse, where there is none

@@ -11,8 +11,8 @@ from typing import Any
 
 from msgspec import Struct, field
 
-from engine.binomial import find_lower_bound, is_above
 from engine.quantities import format_count
+from engine.report.binomial import find_lower_bound, is_above
 
 # At a rate exactly at its limit, one check in a thousand pauses wrongly. The guard checks often: at half the limit,
 # all checks of a run of any length together pause wrongly in less than 1 of 5,000 runs

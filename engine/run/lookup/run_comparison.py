@@ -10,11 +10,11 @@ from typing import Literal
 
 from msgspec import Struct
 
-from engine.binomial import find_chance
 from engine.ledger import event_counts
 from engine.ledger.runs import OVER
 from engine.ledger.schema import RunState
 from engine.report.accounts import Accounts
+from engine.report.binomial import find_chance
 from engine.report.figures.document import Figures, TimeLine
 from engine.report.figures.earlier_runs import to_counts
 from engine.report.figures.figures_file import read_figures

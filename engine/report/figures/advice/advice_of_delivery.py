@@ -2,9 +2,9 @@
 
 from datetime import timedelta
 
-from engine.binomial import is_above
 from engine.ledger.schema import RunState
 from engine.quantities import format_count, format_share
+from engine.report.binomial import is_above
 from engine.report.figures.advice.advice_measures import (
     count_delivered,
     count_event,

@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from engine.binomial import find_tail, is_above
+from engine.report.binomial import find_tail, is_above
 from engine.run.guard.judge import (
     ACCOUNT_BOUNCE_RATE,
     CONFIDENCE,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.binomial import find_chance
+from engine.report.binomial import find_chance
 from engine.report.figures.document import TimeLine
 from engine.run.lookup.run_comparison import (
     RATES,

@@ -6,7 +6,7 @@ from math import comb
 from hypothesis import given
 from hypothesis import strategies as st
 
-from engine.binomial import find_lower_bound, find_tail, is_above
+from engine.report.binomial import find_lower_bound, find_tail, is_above
 
 COUNTS = st.integers(1, 120).flatmap(lambda judged: st.tuples(st.integers(0, judged), st.just(judged)))
 RATES = st.floats(0.0001, 0.9999)
