@@ -12,7 +12,7 @@ from engine.report.figures.figures_file import refresh_figures
 RUN = "welcome/2026-11-24"
 
 
-def test_opt_outs_since_the_figures_were_counted_are_told(tmp_path: Path) -> None:
+def test_opt_outs_since_the_figures_were_counted_are_shown(tmp_path: Path) -> None:
     """A click on the unsubscribe link counts no figures; the page says so until they are counted again."""
     with open_new_workspace(tmp_path / "w") as workspace:
         add_run(workspace, RUN)
