@@ -8,7 +8,7 @@ from engine.dashboard.answers import PageQuery, TemplatePage
 from engine.errors import UsageError
 from engine.ledger import snapshots
 from engine.ledger.runs import Run
-from engine.report.page_environment import format_share
+from engine.quantities import format_share
 from engine.run.lookup.run_comparison import (
     LEAST,
     MOST,

@@ -4,10 +4,10 @@ from datetime import UTC, datetime
 
 import pytest
 
+from engine.quantities import format_share
 from engine.report.page_environment import (
     compute_percentage,
     format_duration,
-    format_share,
     is_web_address,
     make_page_environment,
     read_page_style,

@@ -251,7 +251,7 @@ def test_link_that_a_template_has_to_fill_in_cannot_be_opened():
     assert "https://acme.example/u/{{ token }}" in page.text
 
 
-def test_time_of_counting_is_in_the_answer_and_says_whether_events_still_arrive():
+def test_answer_says_when_it_was_counted_and_whether_events_still_arrive():
     young, old = timedelta(hours=1), timedelta(days=4)
     for after, is_young in ((young, True), (old, False)):
         text = read(make_figures(finished_at=START, made_at=START + after, is_sandbox=False)).text
