@@ -11,6 +11,8 @@ from engine.masking import mask_text
 from engine.report.run_accounts import make_unknown_run_error
 from engine.run.guard.evidence import RECENT
 
+LONGEST_REASON = 2000  # that a person gives, in characters; the rest is left out
+
 
 def pause(ledger: Ledger, name: str, *, reason: str, clock: Clock, who: str | None = None) -> Run:
     """Pause a run; its workers wait, and workers that start now wait as well, until it is resumed.
@@ -55,7 +57,7 @@ def cancel(ledger: Ledger, name: str, *, reason: str, clock: Clock, who: str | N
 def _change(  # noqa: PLR0913, PLR0917 - four commands in one form
     ledger: Ledger, name: str, change: RunChange, clock: Clock, who: str | None, reason: str = "", done: str = ""
 ) -> Run:
-    who, now, reason = who or find_user(), clock.now(), mask_text(reason)
+    who, now, reason = who or find_user(), clock.now(), mask_text(reason[:LONGEST_REASON])
     text = f"{done} by {who}" + (f": {reason}" if reason else "")
     request = ChangeRequest(change=change, who=who, now=now, since=now - RECENT, reason=reason, text=text)
     changed = change_run(ledger, name, request)

@@ -23,11 +23,19 @@ def write_report(store: Store, figures: Figures) -> str:
 def save_report(path: Path, figures: Figures) -> str:
     """Write a run's report into a file, whole or not at all, readable by its owner alone; returns its absolute path.
 
+    A link stays, and the file that it leads to is replaced.
+
     Raises:
         ConfigurationError: the file cannot be written.
         PausedError: the disk is full or failing.
     """
-    target = path.absolute()
+    target = _find_target(path)
+    if target is None:
+        raise ConfigurationError(
+            "the report cannot be written there: it is a folder, a device or a pipe, or its name is too long",
+            where=f"--out {path}",
+            remedy="name a file, such as report.html",
+        )
     try:
         write_file(target, render_report(figures).encode())
     except ConfigurationError as error:
@@ -35,3 +43,12 @@ def save_report(path: Path, figures: Figures) -> str:
             "the report cannot be written there", where=f"--out {path}", remedy="name a file in a folder of yours"
         ) from error
     return str(target)
+
+
+def _find_target(path: Path) -> Path | None:
+    """Return the file to write; None for what must not be replaced by a file, and for a name that cannot be."""
+    try:
+        target = path.resolve() if path.is_symlink() else path.absolute()
+        return target if target.is_file() or not target.exists() else None
+    except (OSError, RuntimeError):  # links in a circle
+        return None

@@ -1,5 +1,6 @@
 """The report in a bucket, and as a file of this machine."""
 
+import os
 import stat
 from pathlib import Path
 
@@ -42,3 +43,15 @@ def test_saved_report_names_the_option_where_it_cannot_be_written(tmp_path: Path
     (tmp_path / "file").write_text("")
     with pytest.raises(ConfigurationError, match="the report cannot be written there"):
         save_report(tmp_path / "file" / "report.html", make_figures())
+
+
+def test_device_or_pipe_is_never_replaced_and_a_link_stays(tmp_path: Path) -> None:
+    pipe, link = tmp_path / "pipe", tmp_path / "link.html"
+    os.mkfifo(pipe)
+    link.symlink_to("real.html")
+    for place in (pipe, tmp_path, tmp_path / ("x" * 300)):
+        with pytest.raises(ConfigurationError, match="cannot be written"):
+            save_report(place, make_figures())
+    assert pipe.is_fifo()
+    assert save_report(link, make_figures()) == str(tmp_path / "real.html")
+    assert link.is_symlink()

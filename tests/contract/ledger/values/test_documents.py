@@ -101,3 +101,9 @@ def test_figures_of_a_worker_of_another_version_are_left_out(workspace: Workspac
     damage(workspace, "UPDATE worker SET vitals = ?", vitals)
     with workspace.ledger.read() as tx:
         assert read_vitals(tx, RUN, now) == []
+
+
+def test_reason_of_a_person_is_recorded_up_to_a_length(workspace: Workspace) -> None:
+    paused = control.pause(workspace.ledger, RUN, reason="x" * 1_000_000, clock=workspace.clock)
+    assert paused.reason is not None
+    assert len(paused.reason) < control.LONGEST_REASON + 100
