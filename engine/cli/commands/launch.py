@@ -32,6 +32,7 @@ from engine.run.send.launch import launch as launch_run
 from engine.run.send.spawned_worker import SpawnedWorker, WorkerOrder
 from engine.run.send.work import Launched, SendRequest
 from engine.run.send.work import work as work_run
+from engine.spans import is_listened_to
 from engine.stopping.parent import watch_parent
 from engine.stopping.stop import Stop
 from engine.system.event_loop import run_loop
@@ -142,7 +143,9 @@ def _count(progress: Progress, meter: Meter, outcome: Outcome, recipients: int) 
 def _start_worker(  # noqa: PLR0913, PLR0917 - what a worker works with, and who follows it
     workspace: Workspace, common: Common, run: str, endpoint: Endpoint | None, progress: Progress, meter: Meter
 ) -> SpawnedWorker:
-    order = WorkerOrder(workspace.settings.workspace, common.store, common.ledger, run, endpoint)
+    order = WorkerOrder(
+        workspace.settings.workspace, common.store, common.ledger, run, endpoint, is_traced=is_listened_to()
+    )
     return SpawnedWorker(order, partial(_count, progress, meter), meter)
 
 

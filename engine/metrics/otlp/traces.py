@@ -53,9 +53,9 @@ class SpanWriter:
             second, spans = int(ended), 0
         self._seconds[name] = second, spans + 1
         if spans >= SPANS_A_SECOND:
-            self._left_out[name] += 1
+            self._left_out[name] += 1 + int(attributes.get("left_out", 0))
             return
-        left_out = self._left_out.pop(name, 0)
+        left_out = self._left_out.pop(name, 0) + int(attributes.get("left_out", 0))  # a worker process left some out
         more = {"mailrun.left_out": left_out} if left_out else {}
         self._write(name, began, ended, {f"mailrun.{key}": value for key, value in attributes.items()} | more)
 

@@ -7,7 +7,7 @@ import signal
 import sys
 from collections import Counter
 from collections.abc import Callable
-from contextlib import suppress
+from contextlib import ExitStack, suppress
 from functools import partial
 from multiprocessing.connection import Connection
 from multiprocessing.context import SpawnProcess
@@ -24,6 +24,7 @@ from engine.metrics.meter import Meter, Pulse
 from engine.report.accounts import Accounts
 from engine.run.send.processes import stop_with_parent
 from engine.run.send.work import SendRequest, work
+from engine.spans import SpanBuffer, forward_spans, listen_to_spans
 from engine.stopping.signals import NUMBERS
 from engine.stopping.stop import Stop, StopCause, StopReason
 from engine.system.event_loop import run_loop
@@ -46,6 +47,7 @@ class WorkerOrder(Struct, frozen=True):
         ledger: `--ledger`; None for what the settings say.
         run: its name.
         endpoint: the embedded sandbox; None for what botocore resolves.
+        is_traced: whether its spans are reported.
     """
 
     workspace: Path
@@ -53,6 +55,7 @@ class WorkerOrder(Struct, frozen=True):
     ledger: str | None
     run: str
     endpoint: Endpoint | None
+    is_traced: bool = False
 
 
 class SpawnedWorker:
@@ -95,13 +98,14 @@ class SpawnedWorker:
 
         def listen() -> None:
             try:
-                counts, self._workers = self._connection.recv()
+                counts, self._workers, spans = self._connection.recv()
             except (EOFError, OSError):
                 loop.remove_reader(self._connection.fileno())
                 self._meter.end_all(self._workers)
                 ended.set()
                 return
             self._meter.take(self._workers)
+            forward_spans(spans)
             for outcome, recipients in counts.items():
                 self._count(outcome, recipients)
 
@@ -120,6 +124,7 @@ class _CountReporter:
     def __init__(self, connection: Connection) -> None:
         self._connection = connection
         self.meter = Meter(changed=self._plan)
+        self.spans = SpanBuffer(os.getpid())
         self._counts: Counter[Outcome] = Counter()
         self._planned = False
 
@@ -148,7 +153,7 @@ class _CountReporter:
         counts, self._counts = self._counts, Counter()
         try:
             if counts or self.meter.pulses:
-                self._connection.send((dict(counts), self.meter.pulses))
+                self._connection.send((dict(counts), self.meter.pulses, self.spans.take()))
         except OSError:
             pass  # the parent has ended; stop_with_parent stops this worker in order
 
@@ -160,7 +165,9 @@ def run_worker(order: WorkerOrder, connection: Connection) -> None:
     catch_unhandled()
     try:
         tune_interpreter()
-        with _CountReporter(connection) as reporter, _open(order) as workspace:
+        with _CountReporter(connection) as reporter, _open(order) as workspace, ExitStack() as stack:
+            if order.is_traced:
+                stack.enter_context(listen_to_spans(reporter.spans))
             request = SendRequest(
                 workspace=workspace,
                 endpoint=order.endpoint,

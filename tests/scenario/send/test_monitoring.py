@@ -1,5 +1,6 @@
 """A running launch is seen by a real Prometheus, and its file outlives a crash."""
 
+import gzip
 import json
 import shutil
 import socket
@@ -8,9 +9,13 @@ import urllib.parse
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
+from typing import Any, ClassVar
 
 import pytest
+from opentelemetry.proto.collector.trace.v1.trace_service_pb2 import ExportTraceServiceRequest
 from prometheus_client.parser import text_string_to_metric_families
 from support.world import RUN, World, finish, open_world, wait_until
 
@@ -130,3 +135,37 @@ def test_prometheus_reads_a_running_launch_and_its_file_outlives_a_crash(tmp_pat
         after = read_files(files)
         assert after[last] == seen[last]
         assert ended not in after
+
+
+class SpanReceiver(BaseHTTPRequestHandler):
+    """A collector that keeps the spans it gets."""
+
+    spans: ClassVar[list[Any]] = []
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        if self.path == "/v1/traces":
+            plain = gzip.decompress(body) if self.headers.get("Content-Encoding") == "gzip" else body
+            for sent in ExportTraceServiceRequest.FromString(plain).resource_spans:
+                self.spans.extend(span for scope in sent.scope_spans for span in scope.spans)
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: object) -> None:
+        """Log nothing."""
+
+
+def test_spans_of_each_worker_process_are_in_the_trace(tmp_path: Path):
+    with (
+        open_world(tmp_path, max_send_rate=60.0) as world,
+        ThreadingHTTPServer(("127.0.0.1", 0), SpanReceiver) as server,
+    ):
+        Thread(target=server.serve_forever, daemon=True).start()
+        world.write_people(500)
+        world.settings["MAILRUN_METRICS_OTLP"] = f"http://127.0.0.1:{server.server_port}"
+        assert world.run("launch", "hello", "--key", "test", "--workers", "2", "--json").json["sent"] == 500
+        server.shutdown()
+    dispatched = [span for span in SpanReceiver.spans if span.name == "dispatch"]
+    names = [{one.key for one in span.attributes} for span in dispatched]
+    assert {"mailrun.process" in keys for keys in names} == {True, False}
+    assert len({span.trace_id for span in SpanReceiver.spans}) == 1
