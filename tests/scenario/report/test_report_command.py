@@ -79,16 +79,18 @@ def test_report_of_an_unknown_run_is_refused(sent: World):
     assert "there is no run hello/tost" in done.stderr
 
 
-def test_forget_and_prune_remove_the_report(sent: World):
-    """Last in this file: a report that shows a person is removed with the person, and counted again afterwards."""
-    folder = sent.run_folder / "report"
-    assert sent.run("report", RUN).code == 0
+def test_forget_and_prune_remove_the_report(world: World):
+    """A report that shows a person is removed with the person, and counted again afterwards."""
+    world.write_people(8)
+    assert world.launch().code == 0
+    folder = world.run_folder / "report"
+    assert world.run("report", RUN).code == 0
     assert {path.name for path in folder.iterdir()} == {"figures.json", "report.html"}
-    assert sent.run("forget", "stranger@example.com").code == 0
+    assert world.run("forget", "stranger@example.com").code == 0
     assert (folder / "report.html").exists()
-    assert sent.run("forget", "person7@example.com").code == 0
+    assert world.run("forget", "person7@example.com").code == 0
     assert not (folder / "report.html").exists()
-    assert sent.run("report", RUN).code == 0
-    assert sent.run("prune", "--older-than", "0d", "--yes").code == 0
+    assert world.run("report", RUN).code == 0
+    assert world.run("prune", "--older-than", "0d", "--yes").code == 0
     assert not folder.exists()
-    assert sent.run("report", RUN).code == 64
+    assert world.run("report", RUN).code == 64
