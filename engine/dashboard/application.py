@@ -36,7 +36,7 @@ HEADERS = {
 }
 
 
-class Application(Struct, frozen=True, kw_only=True):
+class DashboardApplication(Struct, frozen=True, kw_only=True):
     """The dashboard without its server.
 
     Attributes:

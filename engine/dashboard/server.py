@@ -11,7 +11,7 @@ from aiohttp import web
 from msgspec import Struct
 
 from engine.dashboard.access import Sessions, TokenCheck, check_reach
-from engine.dashboard.application import Application
+from engine.dashboard.application import DashboardApplication
 from engine.dashboard.assets import Assets
 from engine.dashboard.live import LiveRuns
 from engine.dashboard.live_figures import read_live_figures
@@ -90,10 +90,10 @@ async def run_dashboard(workspace: Workspace, listening: Listening) -> AsyncIter
         threads.close()
 
 
-def make_application(workspace: Workspace, listening: Listening, threads: ReadThreads) -> Application:
+def make_application(workspace: Workspace, listening: Listening, threads: ReadThreads) -> DashboardApplication:
     """Make the dashboard of a workspace."""
     assets = Assets()
-    return Application(
+    return DashboardApplication(
         workspace=workspace,
         who=find_user(),
         token=TokenCheck(listening.token, time.monotonic),

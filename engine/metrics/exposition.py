@@ -3,24 +3,27 @@
 import socket
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import suppress
-from ipaddress import ip_address
 from socketserver import ThreadingMixIn
 from threading import BoundedSemaphore, Thread, Timer
 from typing import Any, TypeAlias
 from wsgiref.simple_server import WSGIRequestHandler, WSGIServer, make_server
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
+from multidict import CIMultiDict, CIMultiDictProxy
 from prometheus_client import CollectorRegistry, generate_latest, make_wsgi_app
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.metrics_core import Metric as Family
 
 from engine.errors import ConfigurationError
+from engine.http.guard import RequestGuard, is_loopback_name
 from engine.metrics.catalogue import BOUNDS, Metric
 from engine.metrics.samples import Distribution, Sample
 
 MOST_SCRAPES = 16  # at once; further connections are closed
 SCRAPE_SECONDS = 30.0  # after which a connection is ended, however slowly it still goes on
 
+# What the guard looks at: WSGI's name of the field (PEP 3333) -> its own.
+_GUARDED = {"HTTP_HOST": "Host", "HTTP_ORIGIN": "Origin", "HTTP_SEC_FETCH_SITE": "Sec-Fetch-Site"}
 _Connection: TypeAlias = socket.socket | tuple[bytes, socket.socket]
 
 
@@ -84,7 +87,7 @@ def serve(host: str, port: int, read: Callable[[], Iterable[Sample]]) -> WSGISer
     Raises:
         ConfigurationError: nothing can listen there.
     """
-    app = _refuse_other_hosts(make_wsgi_app(_make_registry(read)), host)
+    app = _guard(make_wsgi_app(_make_registry(read)), RequestGuard(host, is_public=not is_loopback_name(host)))
     try:
         server = make_server(host, port, app, _SixServer if ":" in host else _Server, _Handler)
     except OSError as error:
@@ -150,22 +153,15 @@ class _Handler(WSGIRequestHandler):
         """Log nothing: scrapes are not worth it."""
 
 
-def _refuse_other_hosts(app: WSGIApplication, host: str) -> WSGIApplication:
-    """Answer on loopback to loopback's names alone: a page in a browser could read the metrics by DNS rebinding."""
-    if not _is_loopback(host):
-        return app
+def _guard(app: WSGIApplication, guard: RequestGuard) -> WSGIApplication:
+    """Answer what the guard lets pass: on loopback, a page in a browser could read the metrics by DNS rebinding."""
 
     def answer(environ: WSGIEnvironment, start: StartResponse) -> Iterable[bytes]:
-        if _is_loopback(environ.get("HTTP_HOST", "").rpartition(":")[0].strip("[]")):
+        named = CIMultiDict({field: environ[key] for key, field in _GUARDED.items() if key in environ})
+        refusal = guard.find_refusal(CIMultiDictProxy(named))
+        if not refusal:
             return app(environ, start)
         start("403 Forbidden", [("Content-Type", "text/plain; charset=utf-8")])
-        return [b"Use the address that the command printed when it started.\n"]
+        return [refusal.encode()]
 
     return answer
-
-
-def _is_loopback(name: str) -> bool:
-    try:
-        return ip_address(name).is_loopback
-    except ValueError:
-        return name == "localhost"
