@@ -12,7 +12,7 @@ KEYS = {
 }  # fmt: skip
 FEEDBACK_KEYS = [
     "delivered", "bounced", "soft_bounced", "provider_suppressed", "complained", "opened", "clicked", "delayed",
-    "unsubscribed", "rejected",
+    "unsubscribed", "rejected", "opened_by_people", "clicked_by_people",
 ]  # fmt: skip
 
 
