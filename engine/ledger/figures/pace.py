@@ -20,6 +20,7 @@ SAMPLES_EACH = 400  # of one length; then they are twice as long
 SHORTEST_SECONDS = 0.001  # that a period is divided for: times have microseconds
 SHORTEST_STEP_SECONDS = 1.0  # the rate of a shorter one says nothing
 MOST_SAMPLES = 6_000  # of a run: nothing is added after that
+LONGEST_SECONDS = 10.0 * 365 * 86_400  # of a sample; no worker writes a longer one, so what is longer is damaged
 
 
 class PaceSample(Struct, frozen=True, kw_only=True):
@@ -91,10 +92,11 @@ def remove_samples(tx: Connection, run: str) -> None:
 
 
 def list_samples(tx: Connection, run: str) -> list[PaceSample]:
-    """Read the samples of a run in the order of time."""
+    """Read the samples of a run in the order of time, without those that are damaged."""
     table, names = pace_sample_table.c, PaceSample.__struct_fields__
     rows = tx.execute(select(*(table[name] for name in names)).where(table.run == run).order_by(table.at, table.worker))
-    return [PaceSample(**dict(zip(names, row, strict=True))) for row in rows]
+    samples = (PaceSample(**dict(zip(names, row, strict=True))) for row in rows)
+    return [sample for sample in samples if 0 <= sample.seconds <= LONGEST_SECONDS]
 
 
 def read_pace(ledger: Ledger, run: str, *, most: int = 500) -> list[PaceStep]:

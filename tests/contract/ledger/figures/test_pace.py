@@ -78,3 +78,12 @@ def test_samples_of_one_run_are_removed(ledger: Ledger):
         pace.remove_samples(tx, NAME)
     assert pace.read_pace(ledger, NAME) == []
     assert len(pace.read_pace(ledger, "other/1")) == 1
+
+
+@pytest.mark.parametrize("seconds", [-1.0, 1e300])
+def test_damaged_sample_is_left_out(ledger: Ledger, seconds: float):
+    with ledger.write() as tx:
+        pace.add_sample(tx, NAME, SAMPLE)
+        pace.add_sample(tx, NAME, replace(SAMPLE, worker="damaged", seconds=seconds))
+    (step,) = pace.read_pace(ledger, NAME)
+    assert (step.handed_over, step.workers) == (600, 1)
