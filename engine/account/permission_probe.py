@@ -1,6 +1,7 @@
 """Which permissions of a launch this machine has, as far as calls tell that change and send nothing."""
 
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any
 
 import botocore.exceptions
@@ -50,13 +51,10 @@ def try_permissions(open_client: Callable[[str], Any], needs: LaunchNeeds) -> It
     """
     ses = open_client("sesv2")
     for domain in needs.domains[:MOST]:
-        yield _try("ses:GetEmailIdentity", domain, lambda: ses.get_email_identity(EmailIdentity=domain))  # noqa: B023 - called at once
+        yield _try("ses:GetEmailIdentity", domain, partial(ses.get_email_identity, EmailIdentity=domain))
     for name in needs.configuration_sets[:MOST]:
-        yield _try(
-            "ses:GetConfigurationSet",
-            name,
-            lambda: ses.get_configuration_set(ConfigurationSetName=name),  # noqa: B023 - called at once
-        )
+        call = partial(ses.get_configuration_set, ConfigurationSetName=name)
+        yield _try("ses:GetConfigurationSet", name, call)
     if needs.queue:
         queue, name = open_client("sqs"), needs.queue.rpartition("/")[2]
         wanted = {"QueueUrl": needs.queue, "AttributeNames": ["ApproximateNumberOfMessages"]}

@@ -80,7 +80,7 @@ class CampaignSpec(Section):
     canary: CanarySpec | None = Field(
         default=None, description="send to a first part, wait for its events, then decide"
     )
-    notify: NotifySpec | None = Field(default=None, description="who is notified of the campaign's runs")
+    notify: NotifySpec | None = Field(default=None, description="receivers of notifications about the campaign's runs")
 
     @field_validator("headers")
     @classmethod

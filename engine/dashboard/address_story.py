@@ -49,7 +49,6 @@ _EVENTS = {
     "DeliveryDelay": ("Delayed: SES still tries", "warn"),
     "Subscription": ("Unsubscribed through SES", "warn"),
     "Reject": ("Rejected by SES after it was accepted", "bad"),
-    "Rendering Failure": ("Not rendered by SES", "bad"),
     "RenderingFailure": ("Not rendered by SES", "bad"),
 }
 _OUTCOMES = {

@@ -209,7 +209,7 @@ notification_table = Table(
         "target",
         String(32),
         primary_key=True,
-        doc="who is notified; empty for the occurrence itself",
+        doc="name of the receiver; empty for the occurrence itself",
     ),
     Column("run", String(129), nullable=False, index=True, doc="its run"),
     Column("event", String(16), nullable=False, doc="`started`, `resumed`, `paused`, `guard`, `finished` or `stalled`"),

@@ -62,7 +62,7 @@ class NoticeDesk(Struct, frozen=True, kw_only=True):
     jitter: Callable[[], float]
 
     def find_targets(self, run: str) -> RunTargets:
-        """Find who is notified of a run."""
+        """Find the receivers of notifications about a run."""
         with self.ledger.read() as tx:
             found = runs.find_run(tx, run)
         facts = None if found is None else found.facts

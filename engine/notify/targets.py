@@ -16,7 +16,7 @@ log = get_logger()
 
 
 class RunTargets(Struct, frozen=True):
-    """Who is notified of a run.
+    """The receivers of notifications about a run.
 
     Attributes:
         targets: by name.
@@ -30,7 +30,7 @@ class RunTargets(Struct, frozen=True):
 
 
 def find_targets(settings: NotifySettings, campaign: str | None) -> RunTargets:
-    """Find who is notified of a run.
+    """Find the receivers of notifications about a run.
 
     A campaign's targets are added to those of mailrun.toml, and replace those of the same name.
 

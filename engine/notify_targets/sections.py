@@ -1,4 +1,4 @@
-"""Who is notified of what happens to a run: `[notify]` of mailrun.toml and of campaign.toml."""
+"""Receivers of notifications about a run: `[notify]` of mailrun.toml and of campaign.toml."""
 
 import json
 import re
@@ -15,7 +15,14 @@ from pydantic import (
     model_validator,
 )
 
-from engine.notify_targets.target import NAME_PATTERN, SECRET_CHARACTERS, NotifyTarget, TargetError, TargetName
+from engine.notify_targets.target import (
+    NAME_PATTERN,
+    SECRET_CHARACTERS,
+    NotifyTarget,
+    TargetError,
+    TargetName,
+    check_pattern,
+)
 
 LINK_PARTS = ("run", "campaign", "key")
 _WAIT_PATTERN = "^[1-9][0-9]{0,4}[smhd]$"
@@ -32,9 +39,7 @@ def _check_link(link: str) -> str:
 
 
 def _check_wait(text: str) -> str:
-    if "\n" in text or not re.search(_WAIT_PATTERN, text):
-        raise TargetError("is not a duration", "write it as 90s, 15m, 2h or 1d")
-    return text
+    return check_pattern(text, _WAIT_PATTERN, "is not a duration", "write it as 90s, 15m, 2h or 1d")
 
 
 def read_json_object(value: Any) -> Any:
@@ -70,7 +75,7 @@ class _Notify(BaseModel):
 
 
 class NotifySettings(_Notify):
-    """`[notify]` of mailrun.toml: who is notified of what happens to runs."""
+    """`[notify]` of mailrun.toml: receivers of notifications about runs."""
 
     targets: Annotated[dict[TargetName, NotifyTarget], BeforeValidator(read_json_object)] = Field(
         default_factory=dict,
@@ -102,7 +107,7 @@ class NotifySettings(_Notify):
 
 
 class NotifySpec(_Notify):
-    """`[notify]` of campaign.toml: who is notified of the campaign's runs, in addition to mailrun.toml."""
+    """`[notify]` of campaign.toml: receivers of notifications about its runs, in addition to mailrun.toml."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, strict=True)
 

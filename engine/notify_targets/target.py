@@ -1,4 +1,4 @@
-"""A target: who is notified, of what, and how."""
+"""A target: the receiver of a notification, of which events, and how."""
 
 import re
 from typing import Annotated, Any, Literal
@@ -58,10 +58,19 @@ def check_webhook(url: str, kind: str) -> str:
     return url
 
 
+def check_pattern(text: str, pattern: str, what: str, remedy: str) -> str:
+    """Check a text by a pattern that the JSON Schema has, too; return it.
+
+    Raises:
+        TargetError: it does not match; a line end never does, though `$` allows one in Python.
+    """
+    if "\n" in text or not re.search(pattern, text):
+        raise TargetError(what, remedy)
+    return text
+
+
 def _check_name(name: str) -> str:
-    if "\n" in name or not re.search(NAME_PATTERN, name):
-        raise TargetError("is not a name for a target", "use 1 to 32 letters, digits, - and _")
-    return name
+    return check_pattern(name, NAME_PATTERN, "is not a name for a target", "use 1 to 32 letters, digits, - and _")
 
 
 def _check_address(text: str) -> str:
@@ -71,9 +80,8 @@ def _check_address(text: str) -> str:
 
 
 def _check_topic(topic: str) -> str:
-    if "\n" in topic or not re.search(_TOPIC_PATTERN, topic):
-        raise TargetError("is not the ARN of an SNS topic", "write it as arn:aws:sns:eu-west-1:123456789012:mailrun")
-    return topic
+    remedy = "write it as arn:aws:sns:eu-west-1:123456789012:mailrun"
+    return check_pattern(topic, _TOPIC_PATTERN, "is not the ARN of an SNS topic", remedy)
 
 
 def _as_list(value: Any) -> Any:

@@ -21,6 +21,21 @@ audience.source = "a.csv"
 
 [content]
 """
+# Of a world: marketing, with both ways to unsubscribe.
+CAMPAIGN_WITH_LINKS = """\
+from = "Acme <news@acme.example>"
+subject = "Hello {{ first_name }}"
+
+[audience]
+source = "audiences/people.csv"
+
+[content]
+html = "body.html.j2"
+
+[unsubscribe]
+url = "https://acme.example/u/{{ token }}"
+mailto = "unsubscribe@acme.example"
+"""
 
 
 def write_campaign(folder: Path, files: dict[str, str], content: str, *, toml: str = TOML) -> Campaign:

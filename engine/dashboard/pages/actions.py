@@ -20,7 +20,7 @@ def read_action(workspace: Workspace, request: PageQuery) -> TemplatePage:
 
 
 def do_action(workspace: Workspace, request: PageQuery) -> PageAnswer:
-    """Do it, as the command does; the decision is recorded with who did it."""
+    """Do it, as the command does; the decision is recorded with its author."""
     action = ACTIONS.get(request.names["action"])
     if action is None:
         return make_missing_page("A run has no such action.")

@@ -41,7 +41,7 @@ class Delivery(Struct, frozen=True):
 
     Attributes:
         occurrence: id of the change.
-        target: who is notified.
+        target: name of the receiver.
         run: its name.
         notice: what is sent.
         attempts: number of attempts, with this one.

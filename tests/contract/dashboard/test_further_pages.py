@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from contextlib import closing
 
 import pytest
-from support.dashboard import PageReply, act, ask, open_dashboard
+from support.dashboard import PageReply, act, ask
 from support.dashboard_data import ANN, COMPARISON, ENTRIES, FIRST, OWNED, SECOND, THIRD, fill_with_ann
 from support.sent_runs import open_new_workspace
 from support.world import World
@@ -28,12 +28,6 @@ PATHS = ("/address", "/suppressions", COMPARISON, "/compare")
 def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
     with open_new_workspace(tmp_path_factory.mktemp("pages")) as opened:
         fill_with_ann(opened)
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def url(workspace: Workspace) -> Iterator[str]:
-    with open_dashboard(workspace) as opened:
         yield opened
 
 

@@ -34,7 +34,8 @@ def workspace(tmp_path: Path) -> Iterator[Workspace]:
 def watch(url: str) -> Iterator[http.client.HTTPResponse]:
     with closing(http.client.HTTPConnection(urlsplit(url).netloc, timeout=30)) as connection:
         connection.request("GET", f"/runs/{RUN}/live")
-        yield connection.getresponse()
+        with closing(connection.getresponse()) as stream:  # holds the socket: the answer ends with the connection
+            yield stream
 
 
 def read_events(stream: http.client.HTTPResponse, count: int) -> list[str]:
@@ -80,11 +81,11 @@ def test_a_reader_ends_with_its_last_viewer(workspace: Workspace, monkeypatch: p
         with watch(url) as stream:
             assert read_events(stream, 1) == ["history"]
         known = -1
-        for _ in range(500):
+        for _ in range(100):
             if len(reads) == known:
                 return
             known = len(reads)
-            threading.Event().wait(0.1)
+            threading.Event().wait(0.5)  # fifty times as long as the reader waits
         pytest.fail("the run is still read, and nobody watches it")
 
 

@@ -16,10 +16,8 @@ from support.dashboard import (
     TOKEN,
     act,
     ask,
-    fill_workspace,
     open_dashboard,
 )
-from support.sent_runs import open_new_workspace
 
 from engine.dashboard.assets import Assets
 from engine.dashboard.routes import ROUTES
@@ -35,19 +33,6 @@ DOCUMENTS = [
     ("gallery", f"/runs/{FINISHED}/preview/gallery", "Preview"),
     ("document", f"/runs/{FINISHED}/report/document", FINISHED),
 ]
-
-
-@pytest.fixture(scope="module")
-def workspace(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Workspace]:
-    with open_new_workspace(tmp_path_factory.mktemp("dashboard")) as opened:
-        fill_workspace(opened)
-        yield opened
-
-
-@pytest.fixture(scope="module")
-def url(workspace: Workspace) -> Iterator[str]:
-    with open_dashboard(workspace) as opened:
-        yield opened
 
 
 @pytest.fixture(scope="module")

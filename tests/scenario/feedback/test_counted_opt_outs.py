@@ -5,6 +5,7 @@ from html.parser import HTMLParser
 from urllib.parse import urlencode
 
 import pytest
+from support.campaigns import CAMPAIGN_WITH_LINKS
 from support.events import make_event_of, write_events
 from support.world import RUN, World
 
@@ -16,20 +17,6 @@ from engine.ledger.suppressed.opt_outs import list_opt_outs
 from engine.run.manifest import read_manifest
 from engine.workspace import open_workspace
 
-CAMPAIGN = """\
-from = "Acme <news@acme.example>"
-subject = "Hello {{ first_name }}"
-
-[audience]
-source = "audiences/people.csv"
-
-[content]
-html = "body.html.j2"
-
-[unsubscribe]
-url = "https://acme.example/u/{{ token }}"
-mailto = "unsubscribe@acme.example"
-"""
 CLICK = "List-Unsubscribe=One-Click"
 PEOPLE = [f"person{number}@{'a' if number < 4 else 'b'}.example" for number in range(8)]
 
@@ -95,7 +82,7 @@ class Links:
 @pytest.fixture
 def links(world: World, monkeypatch: pytest.MonkeyPatch) -> Links:
     monkeypatch.delenv("MAILRUN_LEDGER", raising=False)
-    world.write("campaigns/hello/campaign.toml", CAMPAIGN)
+    world.write("campaigns/hello/campaign.toml", CAMPAIGN_WITH_LINKS)
     world.write("campaigns/hello/body.html.j2", "<p>Dear {{ first_name }}</p><a href='{{ unsubscribe_url }}'>Out</a>")
     world.write("audiences/people.csv", "email,first_name\n" + "".join(f"{address},N\n" for address in PEOPLE))
     assert world.launch().json["sent"] == len(PEOPLE)

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 
 import msgspec
 import pytest
+from support.campaigns import CAMPAIGN_WITH_LINKS
 from support.doubt import leave_in_doubt
 from support.events import make_event_of, write_events
 from support.plain_figures import check_against_files
@@ -19,20 +20,6 @@ from engine.ledger.event_flags import SHOWN
 from engine.ledger.journal import Outcome
 from engine.report.figures.document import Figures
 
-CAMPAIGN = """\
-from = "Acme <news@acme.example>"
-subject = "Hello {{ first_name }}"
-
-[audience]
-source = "audiences/people.csv"
-
-[content]
-html = "body.html.j2"
-
-[unsubscribe]
-url = "https://acme.example/u/{{ token }}"
-mailto = "unsubscribe@acme.example"
-"""
 HTML = """\
 <p>Dear {{ first_name }}, <a href="https://acme.example/sale?to={{ first_name }}">our sale</a> and
 <a href="https://acme.example/help">help</a>; <a href="{{ unsubscribe_url }}">unsubscribe</a></p>
@@ -126,7 +113,7 @@ def opt_out(world: World, one_click: dict[str, Any], page: dict[str, Any], by_ma
 
 @pytest.fixture
 def newsletter(world: World) -> World:
-    world.write("campaigns/hello/campaign.toml", CAMPAIGN)
+    world.write("campaigns/hello/campaign.toml", CAMPAIGN_WITH_LINKS)
     world.write("campaigns/hello/body.html.j2", HTML)
     people = "".join(f"person{n}@{'big' if n % 3 else 'small'}.example,Name{n}\n" for n in range(60))
     world.write("audiences/people.csv", f"email,first_name\n{people}nobody,X\nperson1@big.example,Y\n")
